@@ -1,0 +1,102 @@
+"""Every setting of QueueQL: `QUEUEQL_` variables of the environment, read once at the start of a process."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.errors import SettingInvalid
+
+PREFIX = "QUEUEQL_"
+
+_FALLBACK = {"REDIS_URL": "redis_url", "DATABASE_URL": "database_url"}
+
+
+class Settings(BaseSettings):
+    """What a process needs to know before it starts. Durations are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data: Path = Path(".queueql")
+    """Folder of the embedded database and Redis."""
+    tasks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Modules that register tasks."""
+    queues: Annotated[tuple[str, ...], NoDecode] = ()
+    """Queues that a worker serves; empty: the queues of its tasks, and `default`."""
+    workers: int = Field(default=1, ge=0, le=64)
+    """Worker processes that `up` starts."""
+    concurrency: int = Field(default=100, ge=1, le=10_000)
+    """Jobs that one worker process runs at a time."""
+    redis_url: str = ""
+    """Empty: the embedded server."""
+    database_url: str = ""
+    """Empty: SQLite in the data folder. `sqlite:///path` or `postgres://user:password@host:port/name`."""
+    admin_token: str = ""
+    """When set, the first admin token has this value."""
+    lease_s: float = Field(default=10.0, ge=1.0)
+    """A worker that has not renewed its lease for so long has lost its jobs."""
+    renew_s: float = Field(default=1.0, gt=0.0)
+    grace_s: float = Field(default=20.0, ge=0.0)
+    """How long a stopping worker lets its jobs run before it gives them back."""
+    replay_window_s: float = Field(default=600.0, ge=1.0)
+    """How long events stay readable for subscribers that come back."""
+    payload_max_bytes: int = Field(default=1_048_576, ge=1_024)
+    """Largest arguments of one job, as JSON."""
+    log_json: bool = False
+    """Process logs as JSON lines, for machines."""
+
+    @field_validator("tasks", "queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings. Raises SettingInvalid for an unknown name or a bad value, with what would be allowed.
+
+    `overrides` are options of the command line; None means not given.
+    """
+    environ = os.environ if environ is None else environ
+    names = set(Settings.model_fields)
+    values: dict[str, object] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in names:
+            raise SettingInvalid(f"{variable} is not a setting of QueueQL.{_suggestion(name, names)}")
+        values[name] = text
+    for variable, name in _FALLBACK.items():
+        if environ.get(variable) and not values.get(name):
+            values[name] = environ[variable]
+    if not values.get("redis_url") and environ.get("REDIS_HOST"):
+        values["redis_url"] = _redis_url(environ)
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    try:
+        return Settings(**values)  # type: ignore[arg-type]  # pydantic coerces and checks the values
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0]) if fault["loc"] else "?"
+        raise SettingInvalid(f"{PREFIX}{name.upper()}: {fault['msg']} (given: {fault.get('input')!r}).") from None
+
+
+def _redis_url(environ: Mapping[str, str]) -> str:
+    password = environ.get("REDIS_PASSWORD", "")
+    credentials = f":{password}@" if password else ""
+    host, port = environ["REDIS_HOST"], environ.get("REDIS_PORT", "6379")
+    return f"redis://{credentials}{host}:{port}/{environ.get('REDIS_DB', '0')}"
+
+
+def _suggestion(name: str, names: set[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {PREFIX}{close[0].upper()}?" if close else ""
