@@ -1,0 +1,1 @@
+"""Keeps a local table of users in step with a GraphQL API; see README.md beside this file."""
