@@ -1,0 +1,36 @@
+"""Everything that speaks Redis."""
+
+from jobs.broker.lease import Lane, Session
+from jobs.broker.queue import Broker
+from jobs.broker.record import (
+    Cancelling,
+    Finished,
+    Push,
+    Pushed,
+    Renewal,
+    Report,
+    Reserved,
+    Step,
+    WorkerInfo,
+    WorkerRecord,
+)
+from jobs.broker.scripts import SessionLost
+from jobs.broker.stream import PositionedEvent
+
+__all__ = [
+    "Broker",
+    "Cancelling",
+    "Finished",
+    "Lane",
+    "PositionedEvent",
+    "Push",
+    "Pushed",
+    "Renewal",
+    "Report",
+    "Reserved",
+    "Session",
+    "SessionLost",
+    "Step",
+    "WorkerInfo",
+    "WorkerRecord",
+]

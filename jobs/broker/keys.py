@@ -1,0 +1,64 @@
+"""Every key in Redis, in one place. The scripts build the same names (lua/base.lua).
+
+All share one hash tag, so that a cluster keeps them on one node.
+
+| key                    | type   | what                                                                     |
+|------------------------|--------|--------------------------------------------------------------------------|
+| epoch                  | string | copy of the store's epoch; missing or lower: Redis lost its data         |
+| clock                  | string | offset of the clock in ms; only tests set it                             |
+| job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
+| done:ID                | string | run of a job that ended and is recorded; expires                         |
+| ready:QUEUE:PRIORITY   | list   | ids of QUEUED jobs, next first                                           |
+| due                    | zset   | ids of SCHEDULED and RETRYING jobs by their time                         |
+| wake:QUEUE, wake::due  | list   | at most one marker: there may be work                                    |
+| leases                 | zset   | worker sessions by the end of their lease                                |
+| reaping                | set    | sessions whose jobs are being taken back                                 |
+| session:SESSION        | hash   | info, seen, last answer of each lane                                     |
+| held:SESSION           | set    | ids of jobs that the session reserved                                    |
+| cancel:SESSION         | set    | ids of its running jobs that are to be cancelled                         |
+| count:QUEUE            | hash   | jobs per live state                                                      |
+| events                 | stream | what happened; field `e`                                                 |
+| finals                 | list   | ENTRY:ID of final jobs, in the order of the stream                       |
+| token, turn, reaper    | string | counters and the reaper's last call                                      |
+"""
+
+from __future__ import annotations
+
+PREFIX = "{qq}"
+
+EPOCH = f"{PREFIX}:epoch"
+CLOCK = f"{PREFIX}:clock"
+EVENTS = f"{PREFIX}:events"
+LEASES = f"{PREFIX}:leases"
+WAKE_DUE = f"{PREFIX}:wake::due"
+JOB_PATTERN = f"{PREFIX}:job:*"
+
+
+def job(job_id: str) -> str:
+    """Key of a job."""
+    return f"{PREFIX}:job:{job_id}"
+
+
+def job_id(key: bytes) -> str:
+    """Id of the job that a key belongs to."""
+    return key.decode().removeprefix(f"{PREFIX}:job:")
+
+
+def wake(queue: str) -> str:
+    """Key of the marker that a queue has work."""
+    return f"{PREFIX}:wake:{queue}"
+
+
+def counts(queue: str) -> str:
+    """Key of a queue's counters."""
+    return f"{PREFIX}:count:{queue}"
+
+
+def session(session_id: str) -> str:
+    """Key of a worker session."""
+    return f"{PREFIX}:session:{session_id}"
+
+
+def held(session_id: str) -> str:
+    """Key of the set of jobs that a session holds."""
+    return f"{PREFIX}:held:{session_id}"

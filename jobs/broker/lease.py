@@ -1,0 +1,145 @@
+"""A worker's session: the lease under which it holds jobs, and the lanes that carry them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import redis
+import redis.asyncio
+import redis.exceptions
+import structlog
+
+from jobs.broker import keys, scripts
+from jobs.broker.record import Finished, Renewal, Report, Reserved, Step
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
+from jobs.job import JobSpec
+from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
+
+if TYPE_CHECKING:
+    from jobs.broker.queue import Broker
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.2
+_json = msgspec.json.Encoder()
+_spec = msgspec.json.Decoder(JobSpec)
+
+
+def _arguments(outcome: Outcome) -> tuple[Any, ...]:
+    match outcome:
+        case Complete(result):
+            return ("complete", result)
+        case RetryLater(error, delay_ms):
+            return ("retry", _json.encode(error).decode(), delay_ms)
+        case Snooze(delay_ms):
+            return ("snooze", delay_ms)
+        case Release():
+            return ("release",)
+        case Cancel():
+            return ("cancel",)
+        case Die(reason, error):
+            return ("die", reason, _json.encode(error).decode())
+
+
+class Lane:
+    """One line between a worker and Redis, with its own connection. Its calls never overlap."""
+
+    def __init__(self, broker: Broker, session_id: str, number: int) -> None:
+        self._broker = broker
+        self._session = session_id
+        self._number = number
+        self._request = 0
+        self._client = broker.dedicated_client()
+
+    async def step(self, finished: Sequence[Finished], want: int, queues: Sequence[str]) -> Step:
+        """Give back what is finished and reserve up to `want` jobs, in one call.
+
+        Repeats until Redis answers, without doing anything twice. Raises SessionLost.
+        """
+        self._request += 1
+        given_back = [(item.id, item.token, *_arguments(item.outcome)) for item in finished]
+        request = (self._session, self._number, self._request, given_back, want, queues)
+        reserved, stale, wait_ms = await self._broker.insist(self._client, "step", request)
+        jobs = [
+            Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec))
+            for job_id, token, run, attempt, uncharged, crashes, spec in reserved
+        ]
+        return Step(jobs, stale, int(wait_ms))
+
+    async def wait(self, queues: Sequence[str], timeout_ms: int) -> None:
+        """Return when one of the queues may have work, at the latest after the timeout."""
+        if timeout_ms <= 0:
+            return
+        try:
+            blpop: Any = self._client.blpop
+            await blpop([keys.wake(queue) for queue in queues], timeout=timeout_ms / 1000)
+        except (redis.exceptions.RedisError, OSError):
+            await asyncio.sleep(RETRY_S)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+class Session:
+    """A worker process as Redis knows it, from its start to its end. Owns the jobs that its lanes reserve."""
+
+    def __init__(self, broker: Broker, session_id: str, lease_ms: int) -> None:
+        self.id = session_id
+        self._broker = broker
+        self._lease_ms = lease_ms
+        self._lanes: dict[int, Lane] = {}
+        self._reports = 0
+        self._reporting = asyncio.Lock()
+        self._thread_client = broker.thread_client()
+
+    def lane(self, number: int) -> Lane:
+        """Return the lane of this number."""
+        if number not in self._lanes:
+            self._lanes[number] = Lane(self._broker, self.id, number)
+        return self._lanes[number]
+
+    def renew(self) -> Renewal:
+        """Renew the lease; for a thread, so that no task can hinder it. Raises BrokerUnavailable."""
+        request = ("renew", self.id, self._lease_ms)
+        try:
+            alive, cancelled = scripts.run_sync(self._thread_client, "session", request, str(self._broker.epoch))
+        except EpochChanged:
+            self._broker.refresh_epoch_sync(self._thread_client)
+            alive, cancelled = scripts.run_sync(self._thread_client, "session", request, str(self._broker.epoch))
+        return Renewal(lost=not alive, cancelled=frozenset(cancelled))
+
+    async def start(self, jobs: Sequence[Reserved]) -> list[bool]:
+        """Confirm that the jobs begin now; those answered False must not run. Raises SessionLost."""
+        if not jobs:
+            return []
+        request = (self.id, [(job.id, job.token) for job in jobs])
+        answer = await self._broker.insist(self._broker.client, "start", request)
+        return [bool(item) for item in answer]
+
+    async def report(self, reports: Sequence[Report]) -> None:
+        """Send progress and log lines; those of attempts that are over are dropped. Raises SessionLost."""
+        if not reports:
+            return
+        items = [
+            (item.id, item.token, _json.encode(item.progress).decode() if item.progress else "", item.logs)
+            for item in reports
+        ]
+        async with self._reporting:
+            self._reports += 1
+            await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items))
+
+    async def close(self) -> None:
+        """End the session: what was reserved and not started goes back at once. Closing twice is allowed."""
+        try:
+            while (await self._broker.call("session", ("close", self.id)))[0]:
+                pass
+        except (BrokerUnavailable, EpochChanged, QueueFull):
+            log.info("session.close_left_to_reaper", session=self.id)
+        for lane in self._lanes.values():
+            await lane.close()
+        self._lanes.clear()
+        await asyncio.to_thread(self._thread_client.close)

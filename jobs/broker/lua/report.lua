@@ -1,0 +1,27 @@
+-- Progress and log lines of running jobs.
+-- request  { session, number, { id, token, progress or "", { level, message, context, stack } ... } ... }
+-- answer   { }; what comes from an attempt that is over is dropped, a number that was seen is not written twice
+local session, number, reports = request[1], request[2], request[3]
+if not redis.call('ZSCORE', P .. 'leases', session) then
+  return redis.error_reply('LOST')
+end
+local session_key = P .. 'session:' .. session
+if tonumber(redis.call('HGET', session_key, 'report') or 0) >= number then
+  return cmsgpack.pack({})
+end
+redis.call('HSET', session_key, 'report', number)
+for _, report in ipairs(reports) do
+  local id, token, progress, lines = unpack(report, 1, 4)
+  local s, n, r, v, a = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'v', 'a'))
+  if s == 'ACTIVE' and n == token then
+    v, r, a = tonumber(v), tonumber(r), tonumber(a)
+    if progress ~= '' then
+      redis.call('HSET', job_key(id), 'pr', progress, 'u', now)
+      emit('progressed', id, v, now, r, a, progress)
+    end
+    for _, line in ipairs(lines) do
+      emit('logged', id, v, now, r, a, line[1], line[2], line[3], line[4])
+    end
+  end
+end
+return commit({})

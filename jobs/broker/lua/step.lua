@@ -1,0 +1,166 @@
+-- One step of a worker's lane: what it finished goes back, new jobs come along. Both in one call.
+-- request  { session, lane, number, finished: { id, token, outcome, a, b } ..., want, queues }
+--          outcome: complete (result) | retry (error, delay_ms) | snooze (delay_ms) | release | cancel | die (reason, error)
+-- answer   { reserved: { id, token, run, attempt, uncharged, crashes, spec } ..., stale ids, wait_ms }
+-- A lane sends its number again until it has an answer; the same number is answered, not done, again.
+local session, lane, number, finished, want, queues = unpack(request, 1, 6)
+local session_key = P .. 'session:' .. session
+if not redis.call('ZSCORE', P .. 'leases', session) then
+  return redis.error_reply('LOST')
+end
+
+local function describe(id)
+  local token, r, a, g, c, b = unpack(redis.call('HMGET', job_key(id), 'n', 'r', 'a', 'g', 'c', 'b'))
+  return { id, token, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b }
+end
+
+local last = redis.call('HGET', session_key, 'lane:' .. lane)
+if last then
+  local done = cmsgpack.unpack(last)
+  if done[1] == number then
+    local again = {}
+    for _, pair in ipairs(done[2]) do
+      -- one that was taken away meanwhile is not handed out twice
+      if redis.call('HGET', job_key(pair[1]), 'n') == pair[2] then
+        again[#again + 1] = describe(pair[1])
+      end
+    end
+    return cmsgpack.pack({ again, done[3], 0 })
+  end
+end
+
+local ended = {
+  complete = function(id, key, v, r, a, q, result)
+    redis.call('HSET', key, 's', 'COMPLETED', 'v', v, 'n', '', 'w', '', 'u', now, 'z', result)
+    emit('completed', id, v, now, r, a, result)
+    make_final(id, 'COMPLETED', 'ACTIVE', q)
+  end,
+  retry = function(id, key, v, r, a, q, failure, delay)
+    redis.call('HSET', key, 's', 'RETRYING', 'v', v, 'n', '', 'w', '', 'u', now, 'd', now + delay, 'e', failure)
+    emit('retrying', id, v, now, r, a, now + delay, failure)
+    move(q, 'ACTIVE', 'RETRYING')
+    make_due(id, q, now + delay)
+  end,
+  snooze = function(id, key, v, r, a, q, delay)
+    redis.call('HSET', key, 's', 'SCHEDULED', 'v', v, 'n', '', 'w', '', 'u', now, 'd', now + delay)
+    redis.call('HINCRBY', key, 'g', 1)
+    emit('snoozed', id, v, now, r, a, now + delay)
+    move(q, 'ACTIVE', 'SCHEDULED')
+    make_due(id, q, now + delay)
+  end,
+  release = function(id, key, v, r, a, q)
+    redis.call('HSET', key, 's', 'QUEUED', 'v', v, 'n', '', 'w', '', 'u', now)
+    redis.call('HINCRBY', key, 'g', 1)
+    emit('released', id, v, now, r, a)
+    move(q, 'ACTIVE', 'QUEUED')
+    make_ready(id, q, redis.call('HGET', key, 'p'), true)
+  end,
+  cancel = function(id, key, v, r, a, q)
+    redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
+    emit('cancelled', id, v, now, r, a)
+    make_final(id, 'CANCELLED', 'ACTIVE', q)
+  end,
+  die = function(id, key, v, r, a, q, reason, failure)
+    redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'u', now, 'y', reason, 'e', failure)
+    emit('died', id, v, now, r, a, reason, failure)
+    make_final(id, 'DEAD', 'ACTIVE', q)
+  end,
+}
+
+local stale = {}
+for _, item in ipairs(finished) do
+  local id, token, outcome, first, second = unpack(item, 1, 5)
+  local key = job_key(id)
+  local s, n, r, v, a, q, x = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'x'))
+  if s == 'ACTIVE' and n == token then
+    if x == '1' then
+      redis.call('SREM', P .. 'cancel:' .. session, id)
+      -- a cancelled job does not get another attempt
+      if outcome == 'retry' or outcome == 'snooze' or outcome == 'release' then
+        outcome = 'cancel'
+      end
+    end
+    ended[outcome](id, key, next_version(v), tonumber(r), tonumber(a), q, first, second)
+  else
+    stale[#stale + 1] = id
+  end
+  redis.call('SREM', P .. 'held:' .. session, id)
+end
+
+promote(100)
+
+-- How many of the next turns each class of priority gets: 16 : 8 : 4 : 2 : 1, evenly mixed, the
+-- place in the order kept from call to call, so that small batches are fair as well.
+local ORDER = '0102010301020104010201030102010'
+local function quotas(turns)
+  local turn = redis.call('INCRBY', P .. 'turn', turns) - turns
+  local quota = {}
+  for class = 0, 4 do
+    quota[class] = math.floor(turns / 31) * bit.rshift(16, class)
+  end
+  for i = 1, turns % 31 do
+    local class = ORDER:byte((turn + i - 1) % 31 + 1) - 48
+    quota[class] = quota[class] + 1
+  end
+  return quota, turn
+end
+
+local reserved, pairs_reserved = {}, {}
+local function reserve(id)
+  local s, n = unpack(redis.call('HMGET', job_key(id), 's', 'n'))
+  -- an id in the list whose job was cancelled or reserved meanwhile is skipped
+  if s ~= 'QUEUED' or n ~= '' then
+    return
+  end
+  local token = epoch .. '-' .. redis.call('INCR', P .. 'token')
+  redis.call('HSET', job_key(id), 'n', token, 'w', session)
+  redis.call('SADD', P .. 'held:' .. session, id)
+  reserved[#reserved + 1] = describe(id)
+  pairs_reserved[#pairs_reserved + 1] = { id, token }
+end
+
+local function take(queue, class, most)
+  local ids = most > 0 and redis.call('LPOP', P .. 'ready:' .. queue .. ':' .. class, most)
+  for _, id in ipairs(ids or {}) do
+    reserve(id)
+  end
+end
+
+local function waiting(queue)
+  local length = 0
+  for class = 0, 4 do
+    length = length + redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class)
+  end
+  return length
+end
+
+local left = 0
+if want > 0 then
+  local quota, turn = quotas(want)
+  for i = 1, #queues do
+    -- another queue is first in each call, and each gets its share before any gets more
+    local queue = queues[(turn + i) % #queues + 1]
+    local share = math.ceil((want - #reserved) / (#queues - i + 1))
+    local most = #reserved + share
+    for class = 0, 4 do
+      take(queue, class, math.min(quota[class], most - #reserved))
+    end
+    for class = 0, 4 do
+      take(queue, class, most - #reserved)
+    end
+  end
+  for _, queue in ipairs(queues) do
+    for class = 0, 4 do
+      take(queue, class, want - #reserved)
+    end
+    local length = waiting(queue)
+    if length > 0 then
+      woken[queue] = true
+      left = left + length
+    end
+  end
+end
+
+local wait = left > 0 and 0 or until_due(5000)
+redis.call('HSET', session_key, 'lane:' .. lane, cmsgpack.pack({ number, pairs_reserved, stale }))
+return commit({ reserved, stale, wait })

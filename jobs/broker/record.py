@@ -1,0 +1,116 @@
+"""What the broker is given and what it answers with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from jobs.job import JobSpec, LogLevel, Progress
+from jobs.outcome import Outcome
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """A job on its way to Redis. The counters are what history knows of a run that goes on after a loss."""
+
+    spec: JobSpec
+    run: int = 1
+    attempts: int = 0
+    uncharged: int = 0
+    crashes: int = 0
+    recoveries: int = 0
+
+
+class Pushed(StrEnum):
+    """What became of a push."""
+
+    NEW = "NEW"
+    KNOWN = "KNOWN"
+    """Redis has, or recently had, this run of the job or a newer one."""
+    LATE = "LATE"
+    """The push was on its way for too long and was refused; the reconciler pushes again."""
+
+
+class Cancelling(StrEnum):
+    """What became of a request to cancel."""
+
+    CANCELLED = "CANCELLED"
+    REQUESTED = "REQUESTED"
+    """The job runs; its worker was asked."""
+    FINAL = "FINAL"
+    """It had ended already."""
+    UNKNOWN = "UNKNOWN"
+    """Redis does not have it."""
+
+
+class Reserved(msgspec.Struct, frozen=True, array_like=True):
+    """A job that a lane may start."""
+
+    id: str
+    token: str
+    run: int
+    attempt: int
+    """Number that its next attempt will have."""
+    uncharged: int
+    """Attempts so far that do not count against max_attempts."""
+    crashes: int
+    spec: JobSpec
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A job that a lane gives back."""
+
+    id: str
+    token: str
+    outcome: Outcome
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The answer to a lane's step."""
+
+    reserved: list[Reserved]
+    stale: list[str]
+    """Finished jobs that were not the session's any more; what they returned has no effect."""
+    wait_ms: int
+    """Until there may be more to do; 0: at once."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running job has to say."""
+
+    id: str
+    token: str
+    progress: Progress | None = None
+    logs: list[tuple[LogLevel, str, str, str]] = []
+    """Level, message, context as JSON object or "", stack or ""."""
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """The answer to a renewal of the lease."""
+
+    lost: bool
+    """The session is over; nothing that its jobs do counts any more."""
+    cancelled: frozenset[str]
+    """Ids of running jobs that are to be cancelled."""
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker process, as it describes itself."""
+
+    host: str
+    pid: int
+    version: str
+    queues: list[str]
+    tasks: list[str]
+    concurrency: int
+    started_ms: int
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker process that holds a lease."""
+
+    id: str
+    info: WorkerInfo
+    seen_ms: int
+    active: int
+    """Jobs that it holds now."""

@@ -1,0 +1,85 @@
+"""The Lua scripts by name, and the one way to call them."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import Any
+
+import msgspec
+import redis.asyncio
+import redis.exceptions
+
+from jobs.broker import keys
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, Stale
+
+_encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+
+class SessionLost(Stale):
+    """The worker's lease ran out and its jobs were taken back."""
+
+
+def _load() -> dict[str, str]:
+    folder = resources.files("jobs.broker") / "lua"
+    texts = {entry.name.removesuffix(".lua"): entry.read_text() for entry in folder.iterdir()}
+    base = texts.pop("base")
+    return {name: f"{base}\n{text}" for name, text in texts.items()}
+
+
+SOURCE = _load()
+SHA = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SOURCE.items()}
+
+
+def command(name: str, request: Any, epoch: str) -> tuple[str | bytes, ...]:
+    """Build the command that calls a script which Redis knows already."""
+    return ("EVALSHA", SHA[name], "1", keys.PREFIX, _encode(request), epoch)
+
+
+def translate(error: redis.exceptions.RedisError) -> Exception:
+    """Turn an error of Redis or of a script into ours."""
+    text = str(error)
+    if text.startswith("EPOCH"):
+        return EpochChanged("Redis lost its data or was replaced; it is being filled again.")
+    if text.startswith("LOST"):
+        return SessionLost("The worker's lease ran out; its jobs were given to others.")
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
+        return QueueFull("Redis is full.")
+    if isinstance(
+        error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | redis.exceptions.ReadOnlyError
+    ):
+        return BrokerUnavailable(f"Redis does not answer: {text}")
+    return error
+
+
+async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) -> Any:
+    """Call a script and decode its answer. Raises BrokerUnavailable, EpochChanged, SessionLost, QueueFull."""
+    execute: Any = client.execute_command
+    try:
+        try:
+            answer = await execute(*command(name, request, epoch))
+        except redis.exceptions.NoScriptError:
+            await client.script_load(SOURCE[name])
+            answer = await execute(*command(name, request, epoch))
+    except redis.exceptions.RedisError as error:
+        raise translate(error) from error
+    except OSError as error:
+        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+    return decode(answer)
+
+
+def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
+    """Do the same as `run` from a thread."""
+    execute: Any = client.execute_command
+    try:
+        try:
+            answer = execute(*command(name, request, epoch))
+        except redis.exceptions.NoScriptError:
+            client.script_load(SOURCE[name])
+            answer = execute(*command(name, request, epoch))
+    except redis.exceptions.RedisError as error:
+        raise translate(error) from error
+    except OSError as error:
+        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+    return decode(answer)
