@@ -92,27 +92,35 @@ class Priority(IntEnum):
     """Order within a queue. Lower classes still get their share: 16 : 8 : 4 : 2 : 1."""
 
     CRITICAL = 0
+    """First of all."""
     HIGH = 1
+    """Ahead of most."""
     NORMAL = 2
+    """Where nothing else is said."""
     LOW = 3
+    """Behind most."""
     BACKGROUND = 4
+    """Whenever there is time."""
 
 
 class Durability(StrEnum):
     """When an enqueue counts as accepted."""
 
     STORE = "STORE"
-    """Once the database has it; no accepted job is lost, also when Redis is wiped."""
+    """Once the database has it; no accepted job is lost."""
     MEMORY = "MEMORY"
-    """Once Redis has it; what Redis loses is lost."""
+    """Once it is in memory; what the memory loses is lost."""
 
 
 class BackoffKind(StrEnum):
     """How the delay grows from one retry to the next."""
 
     EXPONENTIAL = "EXPONENTIAL"
+    """Multiplied by the factor each time."""
     LINEAR = "LINEAR"
+    """Longer by the base each time."""
     FIXED = "FIXED"
+    """The base each time."""
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -225,8 +233,11 @@ class AttemptState(StrEnum):
     """How one run of a task stands or ended."""
 
     ACTIVE = "ACTIVE"
+    """Runs."""
     COMPLETED = "COMPLETED"
+    """Returned a result."""
     FAILED = "FAILED"
+    """Ended with an error."""
     SNOOZED = "SNOOZED"
     """The task asked to be run again later; it does not count against the attempts."""
     RELEASED = "RELEASED"
@@ -234,6 +245,7 @@ class AttemptState(StrEnum):
     LOST = "LOST"
     """Its worker died or lost its lease."""
     CANCELLED = "CANCELLED"
+    """Stopped on request."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,9 +266,13 @@ class LogLevel(IntEnum):
     """Severity of a log line."""
 
     DEBUG = 10
+    """For those who look for a fault."""
     INFO = 20
+    """What happened."""
     WARNING = 30
+    """Something is not as it should be; the task went on."""
     ERROR = 40
+    """Something failed."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):

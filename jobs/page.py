@@ -33,7 +33,9 @@ class Direction(StrEnum):
     """Order of a list."""
 
     ASC = "ASC"
+    """The smallest or oldest first."""
     DESC = "DESC"
+    """The largest or newest first."""
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,12 @@ SYSTEM = Viewer(id="system", name="system", role=Role.ADMIN)
 """QueueQL itself: its own loops, and code that runs inside of a worker."""
 
 
+def allows(viewer: Viewer, permission: Permission) -> bool:
+    """Tell whether the viewer may do this."""
+    return permission in _ALLOWED[viewer.role]
+
+
 def authorise(viewer: Viewer, permission: Permission) -> None:
     """Return if the viewer may do this. Raises Forbidden."""
-    if permission not in _ALLOWED[viewer.role]:
+    if not allows(viewer, permission):
         raise Forbidden(f"Your role {viewer.role} does not allow this; it needs {permission}.")
