@@ -5,6 +5,7 @@ All share one hash tag, so that a cluster keeps them on one node.
 | key                    | type   | what                                                                     |
 |------------------------|--------|--------------------------------------------------------------------------|
 | epoch                  | string | copy of the store's epoch; missing or lower: Redis lost its data         |
+| reconciled             | string | the epoch in which Redis was last compared with the store to the end     |
 | clock                  | string | offset of the clock in ms; only tests set it                             |
 | job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
 | done:ID                | string | run of a job that ended and is recorded; expires                         |
@@ -27,6 +28,7 @@ from __future__ import annotations
 PREFIX = "{qq}"
 
 EPOCH = f"{PREFIX}:epoch"
+RECONCILED = f"{PREFIX}:reconciled"
 CLOCK = f"{PREFIX}:clock"
 EVENTS = f"{PREFIX}:events"
 LEASES = f"{PREFIX}:leases"

@@ -13,6 +13,7 @@ import redis.exceptions
 import structlog
 
 from jobs.broker import keys, scripts
+from jobs.broker.connection import RETRY_S
 from jobs.broker.record import Finished, Renewal, Report, Reserved, Step
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
 from jobs.job import JobSpec
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RETRY_S = 0.2
 _json = msgspec.json.Encoder()
 _spec = msgspec.json.Decoder(JobSpec)
 

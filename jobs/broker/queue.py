@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
-import redis
-import redis.asyncio
-import redis.exceptions
-import structlog
 import uuid_utils
 
-from jobs.broker import keys, scripts
-from jobs.broker.lease import RETRY_S, Session
+from jobs.broker import keys
+from jobs.broker.connection import Connection
+from jobs.broker.lease import Session
 from jobs.broker.live import read_job
 from jobs.broker.record import Cancelling, Push, Pushed, WorkerInfo, WorkerRecord
 from jobs.broker.stream import Stream
-from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
+from jobs.errors import StartError
 from jobs.event import Position
 from jobs.job import Durability, Job, State
 from jobs.settings import Settings
 
-log = structlog.get_logger(__name__)
-
-VERSION_MIN = 7
-CALL_TIMEOUT_S = 5.0
-BLOCKING_TIMEOUT_S = 10.0
-CONNECTIONS = 32
 PUSH_DEADLINE_MS = 10_000
 CHUNK = 500
 
@@ -36,14 +26,12 @@ _json = msgspec.json.Encoder()
 _worker_info = msgspec.json.Decoder(WorkerInfo)
 
 
-class Broker:
+class Broker(Connection):
     """Jobs that have not ended, their workers and their events, in one Redis."""
 
     def __init__(self, url: str, settings: Settings) -> None:
-        self._url = url
+        super().__init__(url)
         self._settings = settings
-        self.client = _client(url, CALL_TIMEOUT_S, CONNECTIONS)
-        self.epoch = 0
         self.stream = Stream(self)
 
     @classmethod
@@ -51,120 +39,21 @@ class Broker:
         """Connect. Raises RedisUnreachable, or RedisEvicts where Redis would drop jobs when it is full."""
         broker = cls(url, settings)
         try:
-            await broker._check()
+            await broker.check()
             await broker.refresh_epoch()
-        except (redis.exceptions.RedisError, BrokerUnavailable, OSError) as error:
-            await broker.close()
-            raise RedisUnreachable(f"Redis does not answer at {_without_password(url)}: {error}") from None
-        except RedisEvicts:
+        except StartError:
             await broker.close()
             raise
         return broker
 
-    async def _check(self) -> None:
-        info = await self.client.info()
-        version = str(info.get("valkey_version") or info.get("redis_version", "0"))
-        if int(version.split(".", maxsplit=1)[0]) < VERSION_MIN:
-            raise RedisEvicts(f"Redis {version} is too old; QueueQL needs {VERSION_MIN}.0 or newer.")
-        policy = info.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise RedisEvicts(
-                f"Redis has maxmemory-policy {policy} and would drop jobs when it is full; set it to noeviction."
-            )
-
     async def close(self) -> None:
         """Close all connections of the broker. Sessions are closed by their owners."""
         await self.stream.close()
-        await self.client.aclose()
-
-    # Connections
-
-    def dedicated_client(self) -> redis.asyncio.Redis:
-        """Make a client with one connection of its own, for calls that block."""
-        return _client(self._url, BLOCKING_TIMEOUT_S, 2)
-
-    def thread_client(self) -> redis.Redis:
-        """Make a client for one thread."""
-        return redis.Redis.from_url(self._url, socket_timeout=CALL_TIMEOUT_S, socket_connect_timeout=CALL_TIMEOUT_S)
-
-    # Calling scripts
-
-    async def call(self, script: str, request: Any) -> Any:
-        """Call a script; a change of epoch is noticed and the call repeated once.
-
-        Raises BrokerUnavailable, EpochChanged, SessionLost, QueueFull.
-        """
-        try:
-            return await scripts.run(self.client, script, request, str(self.epoch))
-        except EpochChanged:
-            await self.refresh_epoch()
-            return await scripts.run(self.client, script, request, str(self.epoch))
-
-    async def insist(self, client: redis.asyncio.Redis, script: str, request: Any) -> Any:
-        """Call a script until Redis answers; only for scripts that may be repeated. Raises SessionLost."""
-        waiting = False
-        while True:
-            try:
-                answer = await scripts.run(client, script, request, str(self.epoch))
-            except (BrokerUnavailable, EpochChanged, QueueFull) as error:
-                if not waiting:
-                    log.warning("broker.away", error=str(error))
-                    waiting = True
-                await asyncio.sleep(RETRY_S)
-                if isinstance(error, EpochChanged):
-                    await self._try_refresh_epoch()
-            else:
-                if waiting:
-                    log.info("broker.back")
-                return answer
-
-    async def _try_refresh_epoch(self) -> None:
-        try:
-            await self.refresh_epoch()
-        except BrokerUnavailable:
-            log.debug("broker.epoch_unknown")
-
-    # Epoch and clock
-
-    async def refresh_epoch(self) -> int:
-        """Read the broker's copy of the epoch; 0 where it has none. Raises BrokerUnavailable."""
-        try:
-            value = await self.client.get(keys.EPOCH)
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
-        self.epoch = int(value or 0)
-        return self.epoch
-
-    def refresh_epoch_sync(self, client: redis.Redis) -> None:
-        """Do the same from a thread."""
-        value: Any = client.get(keys.EPOCH)
-        self.epoch = int(value or 0)
-
-    async def raise_epoch(self, number: int) -> int:
-        """Set the broker's copy of the epoch unless it is higher; return what holds."""
-        self.epoch = int(await scripts.run(self.client, "epoch", (number,), ""))
-        return self.epoch
-
-    async def run_id(self) -> str:
-        """Return the id of the running server process; another one means that it was started anew."""
-        try:
-            return str((await self.client.info("server"))["run_id"])
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
-
-    async def now_ms(self) -> int:
-        """Return the time of Redis."""
-        try:
-            seconds, micros = await self.client.time()
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
-        return int(seconds) * 1000 + int(micros) // 1000
+        await super().close()
 
     async def deadline_ms(self) -> int:
         """Return the latest time at which a push of what is known now may arrive."""
         return await self.now_ms() + PUSH_DEADLINE_MS
-
-    # Jobs
 
     async def push(
         self, jobs: Sequence[Push], *, recovered: bool = False, deadline_ms: int | None = None
@@ -194,10 +83,7 @@ class Broker:
         async with self.client.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hgetall(keys.job(job_id))
-            try:
-                rows = await pipeline.execute()
-            except (redis.exceptions.RedisError, OSError) as error:
-                raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+            rows = await self.ask(pipeline.execute())
         for job_id, row in zip(ids, rows, strict=True):
             job = read_job(row)
             if job:
@@ -206,10 +92,7 @@ class Broker:
 
     async def ids(self, *, cursor: int = 0, limit: int = 1000) -> tuple[int, list[str]]:
         """Return a part of all ids that Redis has and the cursor of the next part; 0: that was the last."""
-        try:
-            cursor, found = await self.client.scan(cursor, match=keys.JOB_PATTERN, count=limit)
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+        cursor, found = await self.ask(self.client.scan(cursor, match=keys.JOB_PATTERN, count=limit))
         return cursor, [keys.job_id(key) for key in found]
 
     async def counts(self, queues: Iterable[str]) -> dict[str, dict[State, int]]:
@@ -218,10 +101,7 @@ class Broker:
         async with self.client.pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.hgetall(keys.counts(name))
-            try:
-                rows = await pipeline.execute()
-            except (redis.exceptions.RedisError, OSError) as error:
-                raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+            rows = await self.ask(pipeline.execute())
         return {
             name: {State(state.decode()): max(0, int(value)) for state, value in row.items()}
             for name, row in zip(names, rows, strict=True)
@@ -233,6 +113,11 @@ class Broker:
         """Make due jobs runnable. Returns how many, and the milliseconds until the next one (at most 1000)."""
         promoted, wait_ms = await self.call("due", (limit,))
         return int(promoted), int(wait_ms)
+
+    async def wait_for_due(self, timeout_ms: int) -> None:
+        """Return when a job may be due, at the latest after the timeout. Raises BrokerUnavailable."""
+        blpop: Any = self.stream.client.blpop
+        await self.ask(blpop([keys.WAKE_DUE], timeout=timeout_ms / 1000))
 
     async def reap(self, limit: int = 1000) -> tuple[list[str], list[str]]:
         """Take jobs back from sessions whose lease ran out. Returns the jobs and the sessions that ended."""
@@ -256,15 +141,12 @@ class Broker:
 
     async def workers(self) -> list[WorkerRecord]:
         """Return the worker processes that hold a lease, the oldest first. Raises BrokerUnavailable."""
-        try:
-            ids = [item.decode() for item in await self.client.zrange(keys.LEASES, 0, -1)]
-            async with self.client.pipeline(transaction=False) as pipeline:
-                for session_id in ids:
-                    pipeline.hmget(keys.session(session_id), ["info", "seen"])
-                    pipeline.scard(keys.held(session_id))
-                rows = await pipeline.execute()
-        except (redis.exceptions.RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+        ids = [item.decode() for item in await self.ask(self.client.zrange(keys.LEASES, 0, -1))]
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for session_id in ids:
+                pipeline.hmget(keys.session(session_id), ["info", "seen"])
+                pipeline.scard(keys.held(session_id))
+            rows = await self.ask(pipeline.execute())
         found = [
             WorkerRecord(id=session_id, info=_worker_info.decode(info), seen_ms=int(seen), active=int(active))
             for session_id, (info, seen), active in zip(ids, rows[::2], rows[1::2], strict=True)
@@ -273,21 +155,9 @@ class Broker:
         return sorted(found, key=lambda worker: worker.id)
 
 
-def _client(url: str, timeout_s: float, connections: int) -> redis.asyncio.Redis:
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
-    )
-    return redis.asyncio.Redis.from_pool(pool)
-
-
 def _pushed(push: Push) -> tuple[Any, ...]:
     spec = push.spec
     return (
         spec.id, push.run, spec.queue, spec.task, int(spec.priority), spec.scheduled_ms, _json.encode(spec).decode(),
         spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
     )  # fmt: skip
-
-
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://***@{tail}" if at else url

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import msgspec
-import redis.exceptions
 import structlog
 
-from jobs.broker import keys, scripts
-from jobs.errors import BrokerUnavailable
+from jobs.broker import keys
 from jobs.event import JobEvent, Position
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ class Stream:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._client = broker.dedicated_client()
+        self.client = broker.dedicated_client()
 
     async def read(self, after: Position, limit: int, *, block_ms: int = 0) -> list[PositionedEvent]:
         """Return about `limit` events after a position, whole entries at a time, in order.
@@ -73,7 +71,7 @@ class Stream:
         """
         events = await self._read(after, limit)
         if not events and block_ms:
-            await self._answer(self._client.xread({keys.EVENTS: self._start(after)}, count=1, block=block_ms))
+            await self._broker.ask(self.client.xread({keys.EVENTS: self._start(after)}, count=1, block=block_ms))
             events = await self._read(after, limit)
         return events
 
@@ -85,7 +83,7 @@ class Stream:
         # The entry of the position itself is read again: the position may lie within it.
         start, events = self._start(after), list[PositionedEvent]()
         while len(events) < limit:
-            entries = await self._answer(self._broker.client.xrange(keys.EVENTS, min=start, count=_ENTRIES))
+            entries = await self._broker.ask(self._broker.client.xrange(keys.EVENTS, min=start, count=_ENTRIES))
             for entry_id, fields in entries:
                 events.extend(item for item in decode_entry(entry_id, fields[b"e"]) if item[0] > after)
             if len(entries) < _ENTRIES:
@@ -106,12 +104,12 @@ class Stream:
 
     async def first(self) -> Position | None:
         """Return the position of the oldest event that is still there; None where there is none."""
-        entries = await self._answer(self._broker.client.xrange(keys.EVENTS, count=1))
+        entries = await self._broker.ask(self._broker.client.xrange(keys.EVENTS, count=1))
         return decode_entry(entries[0][0], entries[0][1][b"e"])[0][0] if entries else None
 
     async def last(self) -> Position:
         """Return the position of the newest event; the beginning of the epoch where there is none."""
-        entries = await self._answer(self._broker.client.xrevrange(keys.EVENTS, count=1))
+        entries = await self._broker.ask(self._broker.client.xrevrange(keys.EVENTS, count=1))
         if not entries:
             return Position(self._broker.epoch, 0, 0, 0)
         return decode_entry(entries[0][0], entries[0][1][b"e"])[-1][0]
@@ -121,16 +119,8 @@ class Stream:
         if recorded.epoch != self._broker.epoch:
             return 0
         oldest = f"{min(recorded.ms, keep_from_ms)}-0"
-        return int(await self._answer(self._broker.client.xtrim(keys.EVENTS, minid=oldest, approximate=True)))
-
-    async def _answer(self, call: Awaitable[Any]) -> Any:
-        try:
-            return await call
-        except redis.exceptions.RedisError as error:
-            raise scripts.translate(error) from error
-        except OSError as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+        return int(await self._broker.ask(self._broker.client.xtrim(keys.EVENTS, minid=oldest, approximate=True)))
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._client.aclose()
+        await self.client.aclose()

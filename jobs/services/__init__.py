@@ -1,0 +1,57 @@
+"""The loops that carry things between the broker and the store, and the process that runs them."""
+
+from __future__ import annotations
+
+import structlog
+
+from jobs.broker import Broker
+from jobs.services.base import Loop
+from jobs.services.reaper import Reaper
+from jobs.services.reconciler import Reconciler
+from jobs.services.recorder import Recorder
+from jobs.services.scheduler import Scheduler
+from jobs.settings import Settings
+from jobs.stopping import wait_for_stop
+from jobs.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Services:
+    """All loops of one process. Start and stop are in an order: the recorder is the last to stop."""
+
+    def __init__(self, store: Store, broker: Broker, settings: Settings) -> None:
+        self.loops: list[Loop] = [
+            Recorder(store, broker, replay_window_s=settings.replay_window_s),
+            Reconciler(store, broker),
+            Scheduler(broker),
+            Reaper(broker),
+        ]
+
+    def start(self) -> None:
+        """Start every loop."""
+        for loop in self.loops:
+            loop.start()
+
+    async def stop(self) -> None:
+        """Stop every loop; the recorder records what the others caused."""
+        for loop in reversed(self.loops):
+            await loop.stop()
+
+
+async def serve(settings: Settings) -> None:
+    """Run the services until the process is told to stop. Raises StartError."""
+    store = await Store.open(settings.database_url)
+    try:
+        broker = await Broker.open(settings.redis_url, settings)
+        try:
+            services = Services(store, broker, settings)
+            services.start()
+            log.info("services.started")
+            await wait_for_stop()
+            await services.stop()
+            log.info("services.stopped")
+        finally:
+            await broker.close()
+    finally:
+        await store.close()

@@ -1,0 +1,147 @@
+"""The connection to Redis: clients, calls of scripts, the epoch and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import redis
+import redis.asyncio
+import redis.exceptions
+import structlog
+
+from jobs.broker import keys, scripts
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
+
+log = structlog.get_logger(__name__)
+
+VERSION_MIN = 7
+CALL_TIMEOUT_S = 5.0
+BLOCKING_TIMEOUT_S = 10.0
+CONNECTIONS = 32
+RETRY_S = 0.2
+
+
+class Connection:
+    """One Redis, as a process reaches it. Every call has a timeout."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.client = _client(url, CALL_TIMEOUT_S, CONNECTIONS)
+        self.epoch = 0
+
+    async def check(self) -> None:
+        """Raise RedisUnreachable, or RedisEvicts where Redis would drop jobs when it is full."""
+        try:
+            info = await self.client.info()
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise RedisUnreachable(f"Redis does not answer at {_without_password(self._url)}: {error}.") from None
+        version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+        if int(version.split(".", maxsplit=1)[0]) < VERSION_MIN:
+            raise RedisUnreachable(f"Redis {version} is too old; QueueQL needs {VERSION_MIN}.0 or newer.")
+        policy = info.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise RedisEvicts(
+                f"Redis has maxmemory-policy {policy} and would drop jobs when it is full; set it to noeviction."
+            )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+
+    def dedicated_client(self) -> redis.asyncio.Redis:
+        """Make a client of its own for calls that block."""
+        return _client(self._url, BLOCKING_TIMEOUT_S, 2)
+
+    def thread_client(self) -> redis.Redis:
+        """Make a client for one thread."""
+        return redis.Redis.from_url(self._url, socket_timeout=CALL_TIMEOUT_S, socket_connect_timeout=CALL_TIMEOUT_S)
+
+    async def ask(self, call: Awaitable[Any] | Any) -> Any:
+        """Await a command of a client; its faults become ours. Raises BrokerUnavailable, QueueFull."""
+        try:
+            return await call
+        except redis.exceptions.RedisError as error:
+            raise scripts.translate(error) from error
+        except OSError as error:
+            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+
+    async def call(self, script: str, request: Any) -> Any:
+        """Call a script; a change of epoch is noticed and the call repeated once.
+
+        Raises BrokerUnavailable, EpochChanged, SessionLost, QueueFull.
+        """
+        try:
+            return await scripts.run(self.client, script, request, str(self.epoch))
+        except EpochChanged:
+            await self.refresh_epoch()
+            return await scripts.run(self.client, script, request, str(self.epoch))
+
+    async def insist(self, client: redis.asyncio.Redis, script: str, request: Any) -> Any:
+        """Call a script until Redis answers; only for scripts that may be repeated. Raises SessionLost."""
+        waiting = False
+        while True:
+            try:
+                answer = await scripts.run(client, script, request, str(self.epoch))
+            except (BrokerUnavailable, EpochChanged, QueueFull) as error:
+                if not waiting:
+                    log.warning("broker.away", error=str(error))
+                    waiting = True
+                await asyncio.sleep(RETRY_S)
+                if isinstance(error, EpochChanged):
+                    await self._try_refresh_epoch()
+            else:
+                if waiting:
+                    log.info("broker.back")
+                return answer
+
+    async def _try_refresh_epoch(self) -> None:
+        try:
+            await self.refresh_epoch()
+        except BrokerUnavailable:
+            log.debug("broker.epoch_unknown")
+
+    async def refresh_epoch(self) -> int:
+        """Read the broker's copy of the epoch; 0 where it has none. Raises BrokerUnavailable."""
+        self.epoch = int(await self.ask(self.client.get(keys.EPOCH)) or 0)
+        return self.epoch
+
+    def refresh_epoch_sync(self, client: redis.Redis) -> None:
+        """Do the same from a thread."""
+        value: Any = client.get(keys.EPOCH)
+        self.epoch = int(value or 0)
+
+    async def raise_epoch(self, number: int) -> int:
+        """Set the broker's copy of the epoch unless it is higher; return what holds."""
+        self.epoch = int(await scripts.run(self.client, "epoch", (number,), ""))
+        return self.epoch
+
+    async def is_reconciled(self) -> bool:
+        """Tell whether somebody has filled Redis to the end in this epoch. Raises BrokerUnavailable."""
+        return int(await self.ask(self.client.get(keys.RECONCILED)) or 0) == self.epoch
+
+    async def set_reconciled(self, epoch: int) -> None:
+        """Remember that Redis is filled. Raises BrokerUnavailable."""
+        await self.ask(self.client.set(keys.RECONCILED, epoch))
+
+    async def run_id(self) -> str:
+        """Return the id of the running server process; another one means that it was started anew."""
+        return str((await self.ask(self.client.info("server")))["run_id"])
+
+    async def now_ms(self) -> int:
+        """Return the time of Redis."""
+        seconds, micros = await self.ask(self.client.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _client(url: str, timeout_s: float, connections: int) -> redis.asyncio.Redis:
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://')[0]}://***@{tail}" if at else url

@@ -1,0 +1,99 @@
+"""How every loop starts, runs, reports and stops.
+
+A loop is one task that takes one turn after the other. A turn that fails is logged, once per kind of
+fault until a turn succeeds, and taken again after a pause that grows to `PAUSE_MAX_S`. `stop` lets the
+turn that is under way end; stopping twice, or before the start, does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+PAUSE_MIN_S = 0.1
+PAUSE_MAX_S = 2.0
+STOP_TIMEOUT_S = 10.0
+STUCK_S = 15.0
+
+
+class Loop(ABC):
+    """A loop with a name. Subclasses say what one turn does."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._turned_at = time.monotonic()
+        self._fault: str | None = None
+
+    @abstractmethod
+    async def turn(self) -> float:
+        """Do one round of work; return the seconds until the next one."""
+
+    async def finish(self) -> None:  # noqa: B027  # most loops leave nothing over
+        """Do what is left to do once no more turns are taken."""
+
+    def start(self) -> None:
+        """Begin to take turns. Starting a running loop does nothing."""
+        if self._task is None:
+            self._stopping.clear()
+            self._turned_at = time.monotonic()
+            self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Take no more turns, finish, and return; after `STOP_TIMEOUT_S` without finishing."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        self._stopping.set()
+        try:
+            await asyncio.wait_for(task, STOP_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("loop.stopped_in_its_turn", loop=self.name)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the loop makes no progress, as a sentence; None while it does."""
+        if self._task is None:
+            return f"The {self.name} is not running."
+        if self._fault:
+            return f"The {self.name} fails: {self._fault}"
+        if time.monotonic() - self._turned_at > STUCK_S:
+            return f"The {self.name} has made no turn for {STUCK_S:.0f} seconds."
+        return None
+
+    async def _run(self) -> None:
+        pause_s = PAUSE_MIN_S
+        while not self._stopping.is_set():
+            try:
+                wait_s = await self.turn()
+            except Exception as error:  # a loop outlives every fault of a turn
+                self._report(error)
+                wait_s, pause_s = pause_s, min(PAUSE_MAX_S, pause_s * 2)
+            else:
+                if self._fault:
+                    log.info("loop.recovered", loop=self.name)
+                self._fault, pause_s = None, PAUSE_MIN_S
+                self._turned_at = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        try:
+            await self.finish()
+        except Exception as error:  # what is left over is taken up at the next start
+            log.warning("loop.unfinished", loop=self.name, error=str(error))
+
+    def _report(self, error: Exception) -> None:
+        fault = f"{type(error).__name__}: {error}"
+        if fault != self._fault:
+            log.warning("loop.fault", loop=self.name, error=fault, exc_info=error)
+        self._fault = fault

@@ -1,0 +1,86 @@
+"""The recorder: events become history.
+
+It reads the stream from its bookmark, which the store keeps in the same transaction as the rows, so
+every event is recorded once whatever is killed. Several may run: the one whose bookmark is moved by
+somebody else steps back until the other stands still.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from jobs.broker import Broker
+from jobs.errors import Stale
+from jobs.event import Position
+from jobs.services.base import Loop
+from jobs.store import Store
+
+log = structlog.get_logger(__name__)
+
+BATCH = 5_000
+BLOCK_MS = 250
+FOLLOW_S = 1.0
+TRIM_EVERY_S = 1.0
+FORGET_BATCH = 2_000
+
+
+class Recorder(Loop):
+    """Records events, forgets jobs whose end is recorded, and trims the stream behind itself."""
+
+    name = "recorder"
+
+    def __init__(self, store: Store, broker: Broker, *, replay_window_s: float) -> None:
+        super().__init__()
+        self._store = store
+        self._broker = broker
+        self._replay_window_ms = int(replay_window_s * 1000)
+        self._position: Position | None = None
+        self._leads = True
+        self._trimmed_at = 0.0
+
+    async def turn(self) -> float:
+        """Record one batch; as a follower, look whether the leader still moves."""
+        position = await self._store.history.position()
+        if not self._leads and position != self._position:
+            self._position = position
+            return FOLLOW_S
+        self._position, self._leads = position, True
+        recorded = await self._record(position, BLOCK_MS)
+        if not self._leads:
+            return FOLLOW_S
+        await self._clear_away()
+        if not recorded:
+            await self._broker.refresh_epoch()
+        return 0.0
+
+    async def _record(self, position: Position, block_ms: int) -> int:
+        events = await self._broker.stream.read(position, BATCH, block_ms=block_ms)
+        if not events:
+            return 0
+        new = events[-1][0]
+        try:
+            await self._store.history.record(events, old=position, new=new)
+        except Stale:
+            log.info("recorder.follows")
+            self._leads = False
+            return 0
+        self._position = new
+        return len(events)
+
+    async def _clear_away(self) -> None:
+        assert self._position is not None  # set by the turn  # noqa: S101  # tells mypy what the turn guarantees
+        while await self._broker.forget(self._position, FORGET_BATCH) == FORGET_BATCH:
+            pass
+        if time.monotonic() - self._trimmed_at >= TRIM_EVERY_S:
+            self._trimmed_at = time.monotonic()
+            keep_from_ms = await self._broker.now_ms() - self._replay_window_ms
+            await self._broker.stream.trim(self._position, keep_from_ms)
+
+    async def finish(self) -> None:
+        """Record what is in the stream, so that history is complete when the system has stopped."""
+        if self._leads:
+            position = await self._store.history.position()
+            while await self._record(position, 0):
+                position = self._position or position
