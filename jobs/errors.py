@@ -27,7 +27,8 @@ QueueQLError
     ├── SchemaBehind        8
     ├── SchemaAhead         9
     ├── TasksNotFound       10
-    └── PackageShadowed     11
+    ├── PackageShadowed     11
+    └── TaskInvalid         12
 """
 
 from __future__ import annotations
@@ -209,3 +210,9 @@ class PackageShadowed(StartError):
     """A package `jobs` or `api` in the user's folder hides QueueQL's own."""
 
     exit_code = 11
+
+
+class TaskInvalid(StartError):
+    """A task's signature or options cannot be published: what is wrong, and what to write instead."""
+
+    exit_code = 12

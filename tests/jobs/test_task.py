@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Optional
+from uuid import UUID
+
+import jsonschema_rs
+import msgspec
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import Context, Durability, Priority, fixed, task
+from jobs.errors import InvalidArguments, TaskInvalid
+from jobs.signature import Unencodable
+from jobs.task import Options, Registry, default_registry
+
+
+class Colour(Enum):
+    RED = 1
+    DEEP_BLUE = "deep blue"
+
+
+@dataclasses.dataclass
+class Address:
+    street: str
+    colour: Colour = Colour.RED
+
+
+class Person(pydantic.BaseModel):
+    name: str
+    born: date | None = None
+    addresses: list[Address] = []
+
+
+class Measured(pydantic.BaseModel):
+    value: float
+
+
+class Point(msgspec.Struct):
+    x: int
+    y: int = 0
+
+
+class Opaque:
+    pass
+
+
+ORIGIN = Point(1)
+
+
+def everything(
+    *,
+    person: Person,
+    when: datetime,
+    ids: list[UUID],
+    price: Decimal,
+    colour: Colour = Colour.DEEP_BLUE,
+    wait: timedelta = timedelta(seconds=90),
+    note: Optional[str] = None,  # noqa: UP045  # both forms are in use
+    point: Point = ORIGIN,
+    table: dict[str, list[int]] = {"a": [1]},  # noqa: B006  # published, never changed
+) -> Person:
+    """Use every type.
+
+    Args:
+        person: who it is
+        price (Decimal): what it
+            costs
+        note: free text
+    """
+    return person
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+def decode(registry: Registry, function: Any, args: Any) -> dict[str, Any]:
+    return registry.add(function).signature.decode(json.dumps(args).encode())
+
+
+FULL = {
+    "person": {"name": "Ada", "born": "1815-12-10", "addresses": [{"street": "x", "colour": "deep blue"}]},
+    "when": "2025-01-02T03:04:05Z",
+    "ids": ["6f5b0d5e-7c4b-7c9b-8a53-0d2f7a6f9a11"],
+    "price": "12.50",
+    "colour": 1,
+    "wait": "PT5S",
+    "note": "n",
+    "point": {"x": 3, "y": 4},
+    "table": {"b": []},
+}
+
+
+def test_arguments_get_their_types(registry: Registry) -> None:
+    args = decode(registry, everything, FULL)
+    assert args == {
+        "person": Person(name="Ada", born=date(1815, 12, 10), addresses=[Address("x", Colour.DEEP_BLUE)]),
+        "when": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "ids": [UUID(FULL["ids"][0])],  # type: ignore[index]  # a list of strings
+        "price": Decimal("12.50"),
+        "colour": Colour.RED,
+        "wait": timedelta(seconds=5),
+        "note": "n",
+        "point": Point(3, 4),
+        "table": {"b": []},
+    }
+    assert isinstance(args["person"].addresses[0], Address)
+
+
+def test_what_is_not_given_is_left_to_the_functions_defaults(registry: Registry) -> None:
+    required = {name: FULL[name] for name in ("person", "when", "ids", "price")}
+    assert set(decode(registry, everything, required)) == set(required)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"unknown": 1}, ("args", "unknown")),
+        ({"when": "yesterday"}, ("args", "when")),
+        ({"person": {"name": "Ada", "addresses": [{"street": 5}]}}, ("args", "person", "addresses", 0, "street")),
+        ({"colour": "GREEN"}, ("args", "colour")),
+        ({"point": {"x": "east"}}, ("args", "point")),
+        ({"ids": ["no"]}, ("args", "ids", 0)),
+    ],
+)
+def test_a_mismatch_names_its_path(registry: Registry, change: dict[str, Any], path: tuple[str | int, ...]) -> None:
+    with pytest.raises(InvalidArguments) as caught:
+        decode(registry, everything, {**FULL, **change})
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("args", [{}, [], None, 5, "x"])
+def test_missing_arguments_and_other_json_are_refused(registry: Registry, args: Any) -> None:
+    with pytest.raises(InvalidArguments):
+        decode(registry, everything, args)
+
+
+def test_the_published_schema(registry: Registry) -> None:
+    schema = registry.add(everything).definition.args_schema
+    properties = schema["properties"]
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["person", "when", "ids", "price"]
+    assert properties["colour"]["default"] == "deep blue"
+    assert properties["wait"]["default"] == "PT1M30S"
+    assert properties["note"]["default"] is None
+    assert properties["point"]["default"] == {"x": 1, "y": 0}
+    assert properties["table"]["default"] == {"a": [1]}
+    assert properties["person"]["description"] == "who it is"
+    assert properties["price"]["description"] == "what it costs"
+    assert schema["$defs"]["Colour"]["x-queueql-names"] == ["RED", "DEEP_BLUE"]
+    assert schema["$defs"]["Address"]["x-queueql-type"] == f"{__name__}.Address"
+    assert "title" not in properties["when"]
+    jsonschema_rs.Draft202012Validator(schema).validate(FULL)
+    assert not jsonschema_rs.Draft202012Validator(schema).is_valid({**FULL, "unknown": 1})
+
+
+def test_the_description_is_the_docstring_without_its_parameters(registry: Registry) -> None:
+    assert registry.add(everything).definition.description == "Use every type."
+
+
+def test_the_result_schema_comes_from_the_annotation(registry: Registry) -> None:
+    def nothing() -> None: ...
+
+    def unsaid():  # type: ignore[no-untyped-def]  # what this is about
+        ...
+
+    result = registry.add(everything).definition.result_schema
+    assert result is not None
+    assert result["properties"]["name"] == {"type": "string"}
+    assert registry.add(nothing).definition.result_schema == {"type": "null"}
+    assert registry.add(unsaid).definition.result_schema is None
+
+
+async def test_the_context_is_no_argument(registry: Registry) -> None:
+    async def saq_style(ctx: Any, *, a: int) -> None: ...
+
+    async def annotated(c: Context, a: int) -> None: ...
+
+    def named(context: Any, a: int) -> None: ...
+
+    def without(a: int) -> None: ...
+
+    taken = {f.__name__: registry.add(f).signature for f in (saq_style, annotated, named, without)}
+    assert all(list(s.args_schema["properties"]) == ["a"] for s in taken.values())
+    assert {name: s.takes_context for name, s in taken.items()} == {
+        "saq_style": True, "annotated": True, "named": True, "without": False,
+    }  # fmt: skip
+    assert {name: s.is_async for name, s in taken.items()} == {
+        "saq_style": True, "annotated": True, "named": False, "without": False,
+    }  # fmt: skip
+
+
+def test_parameters_without_annotation_accept_any_json(registry: Registry) -> None:
+    async def f(ctx, a, b=None, **rest):  # type: ignore[no-untyped-def]  # what this is about
+        ...
+
+    assert decode(registry, f, {"a": [1, {"x": None}], "c": 2}) == {"a": [1, {"x": None}], "c": 2}
+    with pytest.raises(InvalidArguments):
+        decode(registry, f, {"b": 1})
+
+
+def test_none_as_a_default_makes_the_parameter_optional(registry: Registry) -> None:
+    def f(a: int = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013  # seen in the wild
+
+    assert decode(registry, f, {"a": None}) == {"a": None}
+
+
+def test_constraints_are_published_and_checked(registry: Registry) -> None:
+    def f(n: Annotated[int, pydantic.Field(ge=1, description="how many")]) -> None: ...
+
+    assert registry.add(f).definition.args_schema["properties"]["n"] == {
+        "type": "integer", "minimum": 1, "description": "how many",
+    }  # fmt: skip
+    with pytest.raises(InvalidArguments):
+        decode(registry, f, {"n": 0})
+
+
+def positional_only(a: int, /) -> None: ...
+def starred(*args: int) -> None: ...
+def opaque(a: Opaque) -> None: ...
+def opaque_result() -> Opaque:
+    return Opaque()
+
+
+def opaque_default(a: Any = Opaque()) -> None: ...  # noqa: B008  # what this is about
+def nan_default(a: float = float("nan")) -> None: ...
+def wrong_default(a: int = "x") -> None: ...  # type: ignore[assignment]  # what this is about
+def unresolvable(a: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821, UP037  # what this is about
+def generator() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (positional_only, "positional-only"),
+        (starred, "any number of values"),
+        (opaque, "cannot be read from JSON"),
+        (opaque_result, "cannot be written as JSON"),
+        (opaque_default, "cannot be written as JSON"),
+        (nan_default, "cannot be written as JSON"),
+        (wrong_default, "does not fit its type"),
+        (unresolvable, "cannot be resolved"),
+        (generator, "generator"),
+    ],
+)
+def test_what_cannot_be_published_is_refused(registry: Registry, function: Any, says: str) -> None:
+    with pytest.raises(TaskInvalid, match=says) as caught:
+        registry.add(function)
+    assert function.__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "a b"},
+        {"queue": "a:b"},
+        {"queue": "x" * 129},
+        {"max_attempts": 0},
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"isolation": "process"},
+    ],
+)
+def test_options_are_checked_where_they_are_written(registry: Registry, options: dict[str, Any]) -> None:
+    with pytest.raises(TaskInvalid):
+        task(**options, registry=registry)(starred)
+
+
+def test_the_decorator_keeps_the_function_callable(registry: Registry) -> None:
+    @task(
+        name="adding", queue="sums", max_attempts=7, backoff=fixed(9), timeout=5, priority=Priority.HIGH,
+        durability=Durability.MEMORY, registry=registry,
+    )  # fmt: skip
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    assert add(1, b=2) == 3
+    assert add.__doc__ == "Add."
+    definition = registry.definitions()[0]
+    assert (definition.name, definition.queue, definition.max_attempts) == ("adding", "sums", 7)
+    assert (definition.backoff, definition.timeout_s) == (fixed(9), 5.0)
+    assert (definition.priority, definition.durability) == (Priority.HIGH, Durability.MEMORY)
+    assert registry.queues() == ["default", "sums"]
+
+
+def test_two_tasks_of_one_name_are_refused(registry: Registry) -> None:
+    def twin() -> None: ...
+
+    registry.add(twin)
+    registry.add(twin)
+    assert len(registry) == 1
+    with pytest.raises(TaskInvalid, match="same name"):
+        registry.add(everything, Options(name="twin"))
+
+
+def test_a_bare_decorator_uses_the_default_registry() -> None:
+    @task
+    def probe_of_the_default_registry() -> None: ...
+
+    assert default_registry.get("probe_of_the_default_registry") is probe_of_the_default_registry
+
+
+def test_definitions_travel_as_json_and_keep_their_hash(registry: Registry) -> None:
+    definition = registry.add(everything).definition
+    copy = msgspec.json.decode(msgspec.json.encode(definition), type=type(definition))
+    assert copy == definition
+    assert copy.hash() == definition.hash()
+    assert msgspec.structs.replace(definition, queue="other").hash() != definition.hash()
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (None, "null"),
+        ([1, "ä", {"a": True}], '[1,"ä",{"a":true}]'),
+        (Person(name="Ada"), '{"name":"Ada","born":null,"addresses":[]}'),
+        (Address("x"), '{"street":"x","colour":1}'),
+        (Decimal("1.5"), '"1.5"'),
+    ],
+)
+def test_results_without_annotation(registry: Registry, result: Any, text: str) -> None:
+    def f():  # type: ignore[no-untyped-def]  # what this is about
+        ...
+
+    assert registry.add(f).signature.encode(result) == text
+
+
+def returns_floats() -> list[float]:
+    return []
+
+
+def returns_model() -> Measured | None: ...
+
+
+def returns_point() -> list[Point]:
+    return []
+
+
+def returns_any() -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        (returns_any, float("nan")),
+        (returns_any, {"a": [float("inf")]}),
+        (returns_any, Opaque()),
+        (returns_any, {"a": Opaque()}),
+        (returns_any, "\ud800"),
+        (returns_any, b"\xff\xfe"),
+        (returns_any, Measured(value=float("nan"))),
+        (returns_floats, [float("-inf")]),
+        (returns_model, Measured(value=float("nan"))),
+    ],
+)
+def test_results_that_json_cannot_carry(registry: Registry, function: Any, result: Any) -> None:
+    with pytest.raises(Unencodable):
+        registry.add(function).signature.encode(result)
+
+
+def test_a_result_that_contains_itself(registry: Registry) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(Unencodable):
+        registry.add(returns_any).signature.encode(endless)
+
+
+def test_structs_as_results(registry: Registry) -> None:
+    assert registry.add(returns_point).signature.encode([Point(1, 2)]) == '[{"x":1,"y":2}]'
+
+
+def round_trip(
+    *, n: int, text: str, flag: bool, ids: list[UUID], when: datetime, price: Decimal, maybe: float | None
+) -> tuple[int, str, bool, list[UUID], datetime, Decimal, float | None]:
+    return (n, text, flag, ids, when, price, maybe)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "n": st.integers(),
+            "text": st.text(),
+            "flag": st.booleans(),
+            "ids": st.lists(st.uuids(), max_size=3),
+            "when": st.datetimes(timezones=st.just(UTC), min_value=datetime(1000, 1, 1)),
+            "price": st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20),
+            "maybe": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        }
+    )
+)
+def test_arguments_survive_the_way_through_json(args: dict[str, Any]) -> None:
+    signature = Registry().add(round_trip).signature
+    text = pydantic.TypeAdapter(dict[str, Any]).dump_json(args)
+    assert signature.decode(text) == args
+    jsonschema_rs.Draft202012Validator(signature.args_schema).validate(json.loads(text))
+    back = json.loads(signature.encode(round_trip(**args)))
+    names = ("n", "text", "flag", "ids", "when", "price", "maybe")
+    assert signature.decode(json.dumps(dict(zip(names, back, strict=True))).encode()) == args
