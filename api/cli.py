@@ -1,0 +1,118 @@
+"""The command `queueql`: options become settings, settings become processes, errors become sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.errors import StartError
+from jobs.settings import Settings, load
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Background jobs with a typed, live GraphQL API. Every option is also a variable: QUEUEQL_PORT=9000.",
+)
+
+Host = Annotated[str | None, typer.Option(help="Address that the API listens on.  [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="Port that the API listens on; 0 chooses one.  [default: 8000]")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the embedded database and Redis.  [default: .queueql]")]
+Tasks = Annotated[list[str] | None, typer.Option(help="Module with tasks; may be given more than once.")]
+Workers = Annotated[int | None, typer.Option(help="Number of worker processes.  [default: 1]")]
+
+
+def run() -> None:
+    """Run the command line and exit. What cannot start says so in one sentence, with an exit code of its own."""
+    try:
+        app(prog_name="queueql")
+    except StartError as error:
+        sys.stderr.write(f"queueql: {error}\n")
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def up(host: Host = None, port: Port = None, data: Data = None, tasks: Tasks = None, workers: Workers = None) -> None:
+    """Start everything: Redis and SQLite in a data folder, the API, workers and services."""
+    settings = _settings("up", host=host, port=port, data=data, tasks=tasks, workers=workers)
+    from api import welcome  # noqa: PLC0415  # each command imports what it runs, so that all of them start fast
+    from jobs.up.run import up as run_up  # noqa: PLC0415  # as above
+    from jobs.up.supervisor import ChildFailed  # noqa: PLC0415  # as above
+
+    try:
+        asyncio.run(run_up(settings, announce=welcome.announce, farewell=welcome.farewell))
+    except ChildFailed as failure:
+        if not failure.explained:
+            sys.stderr.write(f"queueql: {failure}\n")
+        sys.exit(failure.exit_code if failure.explained else 1)
+
+
+@app.command()
+def api(host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Serve the GraphQL API. Any number of these may run."""
+    settings = _settings("api", host=host, port=port, data=data)
+    from api.server import serve  # noqa: PLC0415  # as above
+
+    _serve(serve, settings)
+
+
+@app.command()
+def worker(tasks: Tasks = None, data: Data = None) -> None:
+    """Run jobs. Any number of these may run."""
+    settings = _settings("worker", tasks=tasks, data=data)
+    from jobs.tasks import DEMO  # noqa: PLC0415  # as above
+    from jobs.worker import serve  # noqa: PLC0415  # as above
+
+    _serve(serve, settings.model_copy(update={"tasks": settings.tasks or (DEMO,)}))
+
+
+@app.command()
+def services(data: Data = None) -> None:
+    """Record history, start what is due, take back what was lost. Any number may run; each loop has one leader."""
+    settings = _settings("services", data=data)
+    from jobs.services import serve  # noqa: PLC0415  # as above
+
+    _serve(serve, settings)
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the database up to date. With QUEUEQL_ADMIN_TOKEN, make that value the first admin token."""
+    settings = _settings("migrate", data=data)
+    from jobs.up.access import migrate as run_migrate  # noqa: PLC0415  # as above
+
+    for name in asyncio.run(run_migrate(settings)) or ["The database is up to date already."]:
+        typer.echo(name)
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema, without the mutations of your own tasks."""
+    from api.schema import print_sdl  # noqa: PLC0415  # as above
+
+    typer.echo(print_sdl())
+
+
+def _settings(process: str, *, tasks: list[str] | None = None, **options: Path | str | int | None) -> Settings:
+    modules = tuple(name for part in tasks for name in part.split(",") if name) if tasks else None
+    settings = load(None, tasks=modules, **options)
+    from jobs import logs  # noqa: PLC0415  # after the settings, whose faults are reported without a logger
+
+    logs.set_up(process, json=settings.log_json)
+    return settings
+
+
+def _serve(serve: Callable[[Settings], Coroutine[None, None, None]], settings: Settings) -> None:
+    import uvloop  # noqa: PLC0415  # as above
+
+    from jobs.up.folder import resolve  # noqa: PLC0415  # as above
+
+    async def main() -> None:
+        await serve(resolve(settings))
+
+    uvloop.run(main())

@@ -1,0 +1,68 @@
+"""What processes log: one line per event on stderr, for people, or as JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_QUIET = ("asyncio", "aiosqlite", "tortoise", "saq", "uvicorn", "uvicorn.access", "uvicorn.error")
+"""Libraries whose warnings matter and whose information does not."""
+
+
+def set_up(process: str, *, json: bool) -> None:
+    """Send this process's log, and that of the libraries, to stderr. `process` names it on every line."""
+
+    def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        named,
+        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+    ]
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if json:
+        last += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_to_json)]
+    else:
+        colors = sys.stderr.isatty()
+        last.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=40, sort_keys=False))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=last))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name in _QUIET:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *before,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    sys.excepthook = _log_crash
+
+
+def _to_json(event: EventDict, **_options: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what nobody caught, so that it is in the log's own format."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("queueql").critical("the process ends: %s", error, exc_info=(kind, error, trace))

@@ -1,0 +1,87 @@
+"""The data folder of an embedded QueueQL: what is in it, and that only one runs on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO
+
+from jobs.embedded import hold, socket_of
+from jobs.errors import RedisUnreachable, SettingInvalid
+from jobs.settings import Settings
+
+MODE_FOLDER = 0o700
+MODE_FILE = 0o600
+
+
+class DataFolder:
+    """`.queueql`, or what --data names. Readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock: IO[str] | None = None
+
+    @property
+    def redis(self) -> Path:
+        """Folder of the embedded Redis."""
+        return self.path / "redis"
+
+    @property
+    def database_url(self) -> str:
+        """The embedded database."""
+        return f"sqlite://{self.path / 'queueql.db'}"
+
+    @property
+    def token_file(self) -> Path:
+        """Holds the admin token."""
+        return self.path / "admin-token"
+
+    def make(self) -> None:
+        """Make the folder where there is none. Raises SettingInvalid where that is not possible."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=MODE_FOLDER)
+            self.path.chmod(MODE_FOLDER)
+            (self.path / ".gitignore").write_text("*\n", encoding="ascii")
+        except OSError as error:
+            raise SettingInvalid(f"The data folder {self.path} cannot be used: {error.strerror}.") from None
+
+    def take(self) -> None:
+        """Make the folder and keep others off it. Raises DataFolderTaken and SettingInvalid."""
+        self.make()
+        self._lock = hold(self.path / "lock", self.path)
+
+    def release(self) -> None:
+        """Let another one use the folder."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def read_token(self) -> str:
+        """Return the admin token that was kept, or empty."""
+        try:
+            return self.token_file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
+
+    def keep_token(self, token: str) -> None:
+        """Keep the admin token for later starts, readable by the owner only."""
+        descriptor = os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE_FILE)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+
+
+def resolve(settings: Settings) -> Settings:
+    """Fill in the servers that no setting names: those in the data folder, where `queueql up` runs them.
+
+    Raises RedisUnreachable where nothing runs there.
+    """
+    folder = DataFolder(settings.data)
+    update = {} if settings.database_url else {"database_url": folder.database_url}
+    if not settings.redis_url:
+        socket = socket_of(folder.redis)
+        if not socket.exists():
+            raise RedisUnreachable(
+                f"No Redis runs on the data folder {folder.path}: start `queueql up`, or set QUEUEQL_REDIS_URL."
+            )
+        update["redis_url"] = f"unix://{socket}"
+    return settings.model_copy(update=update)

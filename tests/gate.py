@@ -1,0 +1,82 @@
+"""The whole gate, `./run test`: cheap checks first, then the tests; ends at the first step that fails.
+
+`--long` adds the tests that run for minutes. Everything else goes to pytest: `./run test tests/jobs -k retry`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+Step = tuple[str, list[str] | Callable[[], str]]
+"""A name, and a command, or a function that returns what is wrong."""
+
+
+def steps() -> list[Step]:
+    scripts = ["run", ".ci/run", *map(str, sorted(Path("api/dashboard").glob("*.sh")))]
+    return [
+        ("format", ["ruff", "format", "--check", "."]),
+        ("lint", ["ruff", "check", "."]),
+        ("shell", ["shellcheck", *scripts]),
+        ("dockerfile", ["hadolint", "docker/Dockerfile"]),
+        ("compose", ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker/compose.yaml"]),
+        ("imports", ["lint-imports", "--no-logo"]),
+        ("types", ["mypy"]),
+        ("schema", schema_is_fresh),
+        ("dashboard", ["sh", "api/dashboard/check-bundle.sh"]),
+    ]
+
+
+def schema_is_fresh() -> str:
+    """Compare schema.graphql with the code. A stale one is replaced by hand: ./run schema > schema.graphql."""
+    printed = subprocess.run(
+        [sys.executable, "-P", "-m", "queueql", "schema"], capture_output=True, text=True, check=False
+    )
+    if printed.returncode:
+        return printed.stderr
+    if printed.stdout != Path("schema.graphql").read_text(encoding="utf-8"):
+        return "schema.graphql is stale: ./run schema > schema.graphql"
+    return ""
+
+
+def fault_of(action: list[str] | Callable[[], str]) -> str:
+    """Output of a step that failed; empty where it passed."""
+    if callable(action):
+        return action()
+    program = BIN / action[0]
+    argv = [str(program) if program.exists() else action[0], *action[1:]]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return (done.stdout.strip() or f"exit code {done.returncode}") if done.returncode else ""
+
+
+def pytest_arguments(given: list[str]) -> list[str]:
+    long = "--long" in given
+    rest = [argument for argument in given if argument != "--long"]
+    marks = [] if long else ["-m", "not long"]
+    return ["-n", "2", "--dist", "loadfile", *marks, *rest]
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    for name, action in steps():
+        started = time.monotonic()
+        fault = fault_of(action)
+        print(f"{'FAIL' if fault else 'ok':<6}{name:<12}{time.monotonic() - started:6.1f} s", flush=True)
+        if fault:
+            print(fault)
+            return 1
+    started = time.monotonic()
+    code = subprocess.run([sys.executable, "-m", "pytest", *pytest_arguments(sys.argv[1:])], check=False).returncode
+    print(f"{'FAIL' if code else 'ok':<6}{'tests':<12}{time.monotonic() - started:6.1f} s", flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
