@@ -114,7 +114,8 @@ async def test_memory_job_travels_in_its_event(broker: Broker) -> None:
     await push(broker, durability=Durability.MEMORY, tags=("a",))
     await push(broker)
     memory, stored = await events(broker)
-    assert isinstance(memory, Enqueued) and isinstance(stored, Enqueued)
+    assert isinstance(memory, Enqueued)
+    assert isinstance(stored, Enqueued)
     assert '"tags":["a"]' in memory.spec
     assert stored.spec == ""
 
