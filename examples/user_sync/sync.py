@@ -6,8 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
-from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from examples.user_sync.directory_api import DirectoryApi, Throttled, Unavailable
 from examples.user_sync.table import Checkpoint, Phase, Table
@@ -17,18 +16,19 @@ PATIENCE_S = 10.0
 """The longest that a sync waits for a rate limit by itself; it raises Throttled for a longer wait."""
 _TRIES = 3
 _PAUSE_S = 0.3
+_PAUSE_MIN_S = 0.05
 
 
 class Observer(Protocol):
     """What the sync needs of a jobs.Context."""
 
-    async def progress(self, done: float, *, of: float, step: str, message: str) -> None:
+    def progress(self, done: float, of: float, step: str, message: str) -> Awaitable[None]:
         """Report how far it is."""
 
-    def info(self, message: str, **context: object) -> None:
+    def info(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> object:
         """Log something worth knowing."""
 
-    def warning(self, message: str, **context: object) -> None:
+    def warning(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> object:
         """Log something that went wrong and was dealt with."""
 
 
@@ -41,7 +41,6 @@ class Sync:
         self._observer = observer
         self._id = id
         self._batch_size = batch_size
-        self._total = 0
 
     async def run(self, mode: SyncMode) -> SyncResult:
         """Sync, and say what was done. Raises Unavailable, Throttled or Refused."""
@@ -56,7 +55,7 @@ class Sync:
             page, checkpoint = await step(checkpoint)
             checkpoint = replace(checkpoint, seconds=checkpoint.seconds + time.monotonic() - started)
             checkpoint = await self._write(page, checkpoint)
-        await self._observer.progress(100, of=100, step="done", message=f"{checkpoint.met} users read")
+        await self._observer.progress(100, 100, "done", f"{checkpoint.met} users read")
         result = await asyncio.to_thread(self._table.result, checkpoint)
         self._observer.info("Sync finished", **asdict(result))
         return result
@@ -66,34 +65,37 @@ class Sync:
             checkpoint, lambda: self._api.changed_users(self._batch_size, checkpoint.cursor, checkpoint.since)
         )
         _, failed = await asyncio.to_thread(self._table.failed_before, self._id, 0)
-        self._total = max(page.total, checkpoint.met + page.size) + failed
+        total = max(page.total, checkpoint.met + page.size) + failed
         phase = Phase.CHANGED if page.end_cursor else Phase.FAILED_BEFORE
-        return page, replace(checkpoint, cursor=page.end_cursor, phase=phase)
+        newest = max(checkpoint.newest, page.newest)
+        return page, replace(checkpoint, cursor=page.end_cursor, phase=phase, newest=newest, total=total)
 
     async def _read_failed_before(self, checkpoint: Checkpoint) -> tuple[Page, Checkpoint]:
         ids, failed = await asyncio.to_thread(self._table.failed_before, self._id, self._batch_size)
-        self._total = checkpoint.met + failed
+        checkpoint = replace(checkpoint, total=checkpoint.met + failed)
         if not ids:
             return NO_USERS, replace(checkpoint, phase=Phase.FINISHED)
+        # `newest` stays: these users come out of order, and others may have changed since before them.
         return await self._fetch(checkpoint, lambda: self._api.users_by_id(ids)), checkpoint
 
     async def _fetch(self, checkpoint: Checkpoint, request: Callable[[], Awaitable[Page]]) -> Page:
         """Send a request; one that the API does not answer is sent again, one that comes too soon waits."""
         await self._report(checkpoint, "fetch")
-        for attempt in count(1):
+        failures = 0
+        while True:
             try:
                 return await request()
             except Throttled as throttled:
                 if throttled.retry_after_s > PATIENCE_S:
                     raise
                 self._observer.info("Rate limit reached", wait_s=throttled.retry_after_s)
-                await asyncio.sleep(throttled.retry_after_s)
+                await asyncio.sleep(max(_PAUSE_MIN_S, throttled.retry_after_s))
             except Unavailable as error:
-                self._observer.warning("Request failed", error=str(error), batch=checkpoint.batches + 1, tries=attempt)
-                if attempt >= _TRIES:
+                failures += 1
+                self._observer.warning("Request failed", error=str(error), batch=checkpoint.batches + 1, tries=failures)
+                if failures >= _TRIES:
                     raise
-                await asyncio.sleep(_PAUSE_S * attempt)
-        raise AssertionError("count() does not end")
+                await asyncio.sleep(_PAUSE_S * failures)
 
     async def _write(self, page: Page, checkpoint: Checkpoint) -> Checkpoint:
         if not page.size:
@@ -105,6 +107,4 @@ class Sync:
         return await asyncio.to_thread(self._table.write, page, checkpoint)
 
     async def _report(self, checkpoint: Checkpoint, step: str) -> None:
-        await self._observer.progress(
-            checkpoint.met, of=self._total, step=step, message=f"batch {checkpoint.batches + 1}"
-        )
+        await self._observer.progress(checkpoint.met, checkpoint.total, step, f"batch {checkpoint.batches + 1}")

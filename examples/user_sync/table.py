@@ -36,9 +36,11 @@ class Checkpoint:
     cursor: str | None = None
     """The API's cursor behind the last batch of the changed users."""
     newest: str = ""
-    """Time of the newest change met."""
+    """Time of the newest change met in the phase CHANGED; the next incremental sync starts there."""
     met: int = 0
     """Users met, readable or not."""
+    total: int = 0
+    """Users to meet, as far as that is known."""
     synced: int = 0
     skipped: int = 0
     batches: int = 0
@@ -63,7 +65,8 @@ class Table:
         """Start the sync, or find where its last attempt came to."""
         with self._transaction() as db:
             row = db.execute(
-                "SELECT since, phase, cursor, newest, met, synced, skipped, batches, seconds FROM sync WHERE id = ?",
+                "SELECT since, phase, cursor, newest, met, total, synced, skipped, batches, seconds"
+                " FROM sync WHERE id = ?",
                 (sync_id,),
             ).fetchone()
             if row:
@@ -95,7 +98,6 @@ class Table:
             )
             checkpoint = replace(
                 checkpoint,
-                newest=max(checkpoint.newest, page.newest),
                 met=checkpoint.met + page.size,
                 synced=checkpoint.synced + len(page.users) - skipped,
                 skipped=checkpoint.skipped + skipped,
@@ -129,6 +131,6 @@ class Table:
 def _save(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     c = checkpoint
     db.execute(
-        "INSERT OR REPLACE INTO sync VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (c.id, c.since, c.phase, c.cursor, c.newest, c.met, c.synced, c.skipped, c.batches, c.seconds),
+        "INSERT OR REPLACE INTO sync VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (c.id, c.since, c.phase, c.cursor, c.newest, c.met, c.total, c.synced, c.skipped, c.batches, c.seconds),
     )

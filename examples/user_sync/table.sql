@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS sync (
     phase   TEXT NOT NULL,     -- CHANGED, FAILED_BEFORE, FINISHED
     cursor  TEXT,              -- the API's cursor behind the last committed batch
     newest  TEXT NOT NULL,     -- time of the newest change met; the next incremental sync starts there
-    met     INTEGER NOT NULL,
+    met     INTEGER NOT NULL,  -- users met so far, of total
+    total   INTEGER NOT NULL,
     synced  INTEGER NOT NULL,
     skipped INTEGER NOT NULL,
     batches INTEGER NOT NULL,

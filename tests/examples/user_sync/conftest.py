@@ -28,15 +28,15 @@ class Recorder:
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.at: Callable[[float], None] = lambda _percent: None
 
-    async def progress(self, done: float, *, of: float, step: str, message: str) -> None:
+    async def progress(self, done: float, of: float, step: str, message: str) -> None:
         percent = 100 * done / of if of else 0.0
         self.steps.append((percent, step))
         self.at(percent)
 
-    def info(self, message: str, **context: object) -> None:
+    def info(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> None:
         self.lines.append((message, context))
 
-    def warning(self, message: str, **context: object) -> None:
+    def warning(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> None:
         self.lines.append((message, context))
 
     def count(self, message: str) -> int:

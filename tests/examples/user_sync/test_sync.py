@@ -85,6 +85,23 @@ async def test_users_that_change_during_a_sync_are_met_again(desk: Desk, databas
     assert database(USERS) == [row(user) for user in desk.directory.users.values() if not user.unreadable]
 
 
+async def test_a_failed_user_who_is_read_again_does_not_hide_changes_from_the_next_sync(
+    desk: Desk, database: Any
+) -> None:
+    await desk.sync("1")
+
+    def change_behind_the_changed_users(percent: float) -> None:
+        if 0 < percent < 100 and not desk.directory.users["user-000030"].revision:
+            desk.directory.touch(30)
+            desk.directory.users["user-000030"].unreadable = ""
+
+    desk.observer.at = change_behind_the_changed_users
+    await desk.go_on("2")
+    assert ("user-000030",) in database("SELECT id FROM user")
+    await desk.sync("3")
+    assert database(USERS) == [row(user) for user in desk.directory.users.values() if not user.unreadable]
+
+
 async def test_an_attempt_that_fails_keeps_its_batches_and_the_next_goes_on_behind_them(
     desk: Desk, database: Any
 ) -> None:
