@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -92,7 +93,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
 
 def _redis_url(environ: Mapping[str, str]) -> str:
     password = environ.get("REDIS_PASSWORD", "")
-    credentials = f":{password}@" if password else ""
+    credentials = f":{quote(password, safe='')}@" if password else ""
     host, port = environ["REDIS_HOST"], environ.get("REDIS_PORT", "6379")
     return f"redis://{credentials}{host}:{port}/{environ.get('REDIS_DB', '0')}"
 
