@@ -101,7 +101,7 @@ class Context(MutableMapping[str, Any]):
 
     __slots__ = (
         "_around", "_base", "_dropped", "_items", "_lines", "_progress", "_turn",
-        "attempt", "failures", "interrupt", "pending", "reported", "run", "spec", "started_ms",
+        "attempt", "failures", "interrupt", "pending", "reported", "run", "spec", "started_ms", "token",
     )  # fmt: skip
 
     def __init__(self, spec: JobSpec, run: int, attempt: int, failures: int, around: Surroundings) -> None:
@@ -114,6 +114,8 @@ class Context(MutableMapping[str, Any]):
         """Attempts that count against `max_attempts`, this one included."""
         self.interrupt: Interrupt | None = None
         """Why the task is to end early; None: it may go on."""
+        self.token = ""
+        """The worker's right to speak for the job."""
         self.pending = False
         self.reported = False
         self.started_ms = time.time_ns() // 1_000_000

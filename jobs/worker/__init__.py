@@ -1,0 +1,6 @@
+"""The worker: reserves jobs, runs their tasks, and gives back how they ended."""
+
+from jobs.worker.attempt import Hooks
+from jobs.worker.engine import Engine
+
+__all__ = ["Engine", "Hooks"]

@@ -1,0 +1,176 @@
+"""The worker's engine: opens sessions, one after the other, and works under each until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random as random_numbers
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import structlog
+
+from jobs.broker import Broker, Session, WorkerInfo
+from jobs.clock import Clock, now_ms
+from jobs.context import Context, Surroundings
+from jobs.errors import BrokerUnavailable, EpochChanged
+from jobs.job_view import JobView
+from jobs.retry import Random
+from jobs.settings import Settings
+from jobs.task import Registry
+from jobs.worker.attempt import Hooks, Terms
+from jobs.worker.slots import Slots
+from jobs.worker.tenure import Plan, Tenure
+from jobs.worker.threads import Threads
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.5
+
+
+class Engine:
+    """Runs the jobs of some queues in this process. Signals are its owner's business.
+
+    queues       queues to serve; by default those of the settings, else the queues of the tasks and `default`
+    concurrency  jobs at a time; by default that of the settings
+    hooks        what to do around every attempt
+    shared       items of every SAQ function's context
+    job_view     makes what SAQ functions find as `ctx["job"]`
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts it is made of; all but the first three are named and optional
+        self,
+        broker: Broker,
+        registry: Registry,
+        settings: Settings,
+        *,
+        queues: Sequence[str] = (),
+        concurrency: int = 0,
+        hooks: Hooks | None = None,
+        shared: Mapping[str, Any] | None = None,
+        job_view: Callable[[Context], Any] = JobView,
+        clock: Clock = now_ms,
+        random: Random = random_numbers.random,
+    ) -> None:
+        self.queues = list(queues or settings.queues or registry.queues())
+        self.concurrency = concurrency or settings.concurrency
+        self._broker = broker
+        self._registry = registry
+        self._settings = settings
+        self._hooks = hooks or Hooks()
+        self._shared = shared or {}
+        self._job_view = job_view
+        self._clock = clock
+        self._random = random
+        self._threads = Threads()
+        self._slots = Slots(self.concurrency)
+        self._opened = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._session: Session | None = None
+        self._tenure: Tenure | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """Id under which the API lists this worker; None while it has no lease."""
+        return self._session.id if self._session else None
+
+    async def start(self) -> None:
+        """Begin to work; returns once the worker has its lease, so it waits while Redis is away."""
+        self._working = asyncio.create_task(self._work())
+        opened = asyncio.create_task(self._opened.wait())
+        await asyncio.wait([self._working, opened], return_when=asyncio.FIRST_COMPLETED)
+        opened.cancel()
+
+    def request_stop(self) -> None:
+        """Ask `run_until_stopped` to stop; may be called by a handler of signals."""
+        self._stop.set()
+
+    async def run_until_stopped(self) -> None:
+        """Work until `request_stop` or `stop` is called, or this is cancelled; then stop in order."""
+        try:
+            if self._working is None:
+                await self.start()
+            await self._stop.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Reserve no more, let what runs end for at most `grace_s`, give back the rest. Stopping twice is allowed.
+
+        Cancelling this call does not cancel the transitions of the jobs that end.
+        """
+        self._stop.set()
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        working, tenure = self._working, self._tenure
+        if working is not None and tenure is None:
+            working.cancel()
+        elif working is not None and tenure is not None:
+            await tenure.drain(self._settings.grace_s)
+            # What is finished has until the lease would run out; after that it is the reaper's anyway.
+            await asyncio.wait([working], timeout=self._settings.lease_s)
+            working.cancel()
+        if working is not None:
+            await asyncio.wait([working])
+        self._threads.close()
+        log.info("worker.stopped")
+
+    async def _work(self) -> None:
+        while not self._stop.is_set():
+            session = self._session = await self._open()
+            tenure = self._tenure = Tenure(session, self._plan(), self._slots)
+            self._opened.set()
+            try:
+                await tenure.run()
+            except* Exception:  # a fault of ours or of Redis: its jobs are left to the reaper, work goes on
+                log.exception("worker.session_failed", session=session.id)
+                await asyncio.sleep(RETRY_S)
+            finally:
+                self._session = self._tenure = None
+
+    async def _open(self) -> Session:
+        """Open a session, however long that takes."""
+        waiting = False
+        while True:
+            try:
+                session = await self._broker.open_session(self._info())
+            except (BrokerUnavailable, EpochChanged) as error:
+                if not waiting:
+                    log.warning("worker.waits_for_broker", error=str(error))
+                waiting = True
+                await asyncio.sleep(RETRY_S)
+            else:
+                log.info("worker.started", session=session.id, queues=self.queues, concurrency=self.concurrency)
+                return session
+
+    def _plan(self) -> Plan:
+        return Plan(self._registry, self.queues, self._settings.renew_s, self._terms)
+
+    def _terms(self, notify: Callable[[Context], None]) -> Terms:
+        surroundings = Surroundings(notify, self._shared, self._job_view)
+        return Terms(surroundings, self._hooks, self._threads, self._random, self._settings.payload_max_bytes)
+
+    def _info(self) -> WorkerInfo:
+        return WorkerInfo(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=_version(),
+            queues=self.queues,
+            tasks=sorted(task.name for task in self._registry),
+            concurrency=self.concurrency,
+            started_ms=self._clock(),
+        )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("queueql")
+    except metadata.PackageNotFoundError:  # run from its source
+        return "source"

@@ -1,0 +1,216 @@
+"""One session of a worker: from the opening of its lease until it is drained or lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from jobs import outcome
+from jobs.broker import Finished, Lane, Renewal, Reserved, Session, SessionLost
+from jobs.context import Context, Interrupt
+from jobs.job import Failure, Reason
+from jobs.task import Registry
+from jobs.worker.attempt import Attempt, Terms
+from jobs.worker.lease import Lease
+from jobs.worker.reporter import Reporter
+from jobs.worker.runner import Runner
+from jobs.worker.slots import Slots
+
+log = structlog.get_logger(__name__)
+
+LANES = 2
+CLEAN_UP_S = 5.0
+"""How long a task may take to end once the worker's grace is over."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a worker does, in every session."""
+
+    registry: Registry
+    queues: Sequence[str]
+    renew_s: float
+    terms: Callable[[Callable[[Context], None]], Terms]
+    """Makes the terms of attempts, given where their contexts announce what they report."""
+
+
+class Tenure:
+    """Reserves, runs and gives back jobs under one session.
+
+    Each lane repeats one call: what is finished goes back, and new jobs come for the free slots. One
+    lane at most listens for new jobs, and holds a slot meanwhile, so that what it is woken for can
+    start here. The others wait for jobs to end.
+    """
+
+    def __init__(self, session: Session, plan: Plan, slots: Slots) -> None:
+        self._session = session
+        self._plan = plan
+        self._slots = slots
+        self._share = max(1, slots.most // LANES)
+        self._reporter = Reporter(session)
+        self._terms = plan.terms(self._reporter.notify)
+        self._runner = Runner(self._ended)
+        self._finished: deque[Finished] = deque()
+        self._unsent_reports = False
+        self._listening: asyncio.Task[None] | None = None
+        self._more = True
+        self._wait_ms = 0
+        self._stopping = False
+        self._lost = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    # From the opening to the end
+
+    async def run(self) -> None:
+        """Work until the session is drained, or lost."""
+        lease = Lease(self._session, self._plan.renew_s, self._heard)
+        lease.start()
+        try:
+            async with asyncio.TaskGroup() as helpers:
+                helping = [helpers.create_task(self._reporter.run()), helpers.create_task(self._until_lost())]
+                async with asyncio.TaskGroup() as lanes:
+                    for number in range(LANES):
+                        lanes.create_task(self._serve(self._session.lane(number)))
+                for helper in helping:
+                    helper.cancel()
+        except* SessionLost:
+            log.warning("worker.session_lost", session=self._session.id, running=len(self._runner.running))
+        finally:
+            self._runner.end_early(Interrupt.LOST)  # whatever runs still has lost its right to count
+            self._runner.close()
+            await lease.stop()
+            await self._session.close()
+
+    async def _until_lost(self) -> None:
+        await self._lost.wait()
+        raise SessionLost("The worker's lease ran out; its jobs were given to others.")
+
+    def _heard(self, renewal: Renewal) -> None:
+        if renewal.lost:
+            self._lost.set()
+        else:
+            self._runner.end_early(Interrupt.CANCEL, renewal.cancelled)
+
+    async def drain(self, grace_s: float) -> None:
+        """Reserve no more, let what runs end within the grace, then give it back. `run` returns after it."""
+        self._stopping = True
+        if self._listening is not None:
+            self._listening.cancel()
+        self._slots.news.set()
+        if not await self._settle(grace_s):
+            log.info("worker.grace_is_over", running=len(self._runner.running))
+            self._runner.end_early(Interrupt.RELEASE)
+            if not await self._settle(CLEAN_UP_S):
+                self._abandon()
+        self._slots.news.set()
+
+    async def _settle(self, within_s: float) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                while self._runner.running:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _abandon(self) -> None:
+        """Give back jobs whose tasks do not end; they go on until the process exits, and no longer count."""
+        for attempt in self._runner.forget():
+            log.warning("worker.attempt_abandoned", job=attempt.reserved.id, task=attempt.task.name)
+            ended = attempt.abandon()
+            if ended is not None:
+                self._finished.append(Finished(attempt.reserved.id, attempt.reserved.token, ended))
+
+    # Lanes
+
+    async def _serve(self, lane: Lane) -> None:
+        slots = self._slots
+        while not (self._stopping and not self._runner.running and not self._finished):
+            want = 0 if self._stopping else slots.claim(self._share)
+            if want and not self._more and not self._finished and self._listening is None:
+                slots.give_back(want - 1)
+                await self._listen(lane)
+                want = 1 + slots.claim(self._share - 1)
+                await self._step(lane, want)
+            elif self._finished or (want and self._more):
+                await self._step(lane, want)
+            else:
+                slots.give_back(want)
+                slots.news.clear()
+                await slots.news.wait()
+        slots.news.set()
+
+    async def _listen(self, lane: Lane) -> None:
+        listening = self._listening = asyncio.create_task(lane.wait(self._plan.queues, self._wait_ms))
+        try:
+            await asyncio.wait([listening])
+            if not listening.cancelled():
+                listening.result()
+        except BaseException:
+            self._slots.give_back(1)
+            raise
+        finally:
+            listening.cancel()
+            self._listening = None
+
+    async def _step(self, lane: Lane, want: int) -> None:
+        """Send what is finished, reserve for the claimed slots, and start what came."""
+        finished: list[Finished] = []
+        try:
+            if self._stopping:
+                self._slots.give_back(want)
+                want = 0
+            while self._finished:
+                finished.append(self._finished.popleft())
+            if self._unsent_reports:
+                self._unsent_reports = False
+                await self._reporter.flush()
+            step = await lane.step(finished, want, self._plan.queues)
+            if step.stale:
+                log.info("worker.results_dropped", session=self._session.id, jobs=len(step.stale))
+            if want:
+                self._learn(step.wait_ms)
+            if step.reserved:
+                want -= self._launch(step.reserved, await self._session.start(step.reserved))
+        finally:
+            self._slots.give_back(want)
+
+    def _learn(self, wait_ms: int) -> None:
+        """Note when there may be more to reserve; another lane may fetch it at once."""
+        if wait_ms == 0 and not self._more:
+            self._slots.news.set()
+        self._more, self._wait_ms = wait_ms == 0, wait_ms
+
+    def _launch(self, reserved: Sequence[Reserved], confirmed: Sequence[bool]) -> int:
+        """Run what was confirmed; return how many slots that took."""
+        attempts = []
+        for job, mine in zip(reserved, confirmed, strict=True):
+            if not mine:
+                continue
+            task = self._plan.registry.get(job.spec.task)
+            if task is None:
+                self._refuse(job)
+                continue
+            attempt = Attempt(job, task, self._terms)
+            self._slots.take(attempt)
+            attempts.append(attempt)
+        self._runner.launch(attempts)
+        return len(attempts)
+
+    def _refuse(self, job: Reserved) -> None:
+        error = Failure(type="UNKNOWN_TASK", message=f"This worker has no task named {job.spec.task!r}.")
+        self._finished.append(Finished(job.id, job.token, outcome.Die(Reason.UNKNOWN_TASK, error)))
+        self._slots.news.set()
+
+    def _ended(self, attempt: Attempt) -> None:
+        self._slots.leave(attempt)
+        if attempt.outcome is not None:
+            self._finished.append(Finished(attempt.reserved.id, attempt.reserved.token, attempt.outcome))
+            if attempt.has_reported:
+                self._unsent_reports = True
+        if not self._runner.running:
+            self._settled.set()
