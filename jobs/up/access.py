@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.store.config import database_url
 from jobs.store.migrate import Migrator
 from jobs.store.token import TokenKind, Tokens
 from jobs.up.folder import DataFolder
@@ -28,11 +29,9 @@ async def migrate(settings: Settings) -> list[str]:
 
     An admin token that the settings give is made valid.
     """
-    folder = DataFolder(settings.data)
-    url = settings.database_url
-    if not url:
-        folder.make()
-        url = folder.database_url
+    if not settings.database_url:
+        DataFolder(settings.data).make()
+    url = database_url(settings)
     applied = await Migrator().migrate(url)
     if settings.admin_token:
         store = await Store.open(url)

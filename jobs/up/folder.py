@@ -9,6 +9,7 @@ from typing import IO
 from jobs.embedded import hold, socket_of
 from jobs.errors import RedisUnreachable, SettingInvalid
 from jobs.settings import Settings
+from jobs.store.config import database_url
 
 MODE_FOLDER = 0o700
 MODE_FILE = 0o600
@@ -25,11 +26,6 @@ class DataFolder:
     def redis(self) -> Path:
         """Folder of the embedded Redis."""
         return self.path / "redis"
-
-    @property
-    def database_url(self) -> str:
-        """The embedded database."""
-        return f"sqlite://{self.path / 'queueql.db'}"
 
     @property
     def token_file(self) -> Path:
@@ -66,6 +62,7 @@ class DataFolder:
     def keep_token(self, token: str) -> None:
         """Keep the admin token for later starts, readable by the owner only."""
         descriptor = os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE_FILE)
+        os.fchmod(descriptor, MODE_FILE)  # where the file was there before
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(token + "\n")
 
@@ -76,7 +73,7 @@ def resolve(settings: Settings) -> Settings:
     Raises RedisUnreachable where nothing runs there.
     """
     folder = DataFolder(settings.data)
-    update = {} if settings.database_url else {"database_url": folder.database_url}
+    update = {"database_url": database_url(settings)}
     if not settings.redis_url:
         socket = socket_of(folder.redis)
         if not socket.exists():

@@ -14,6 +14,7 @@ from pathlib import Path
 from jobs.embedded import EmbeddedRedis
 from jobs.errors import StartError
 from jobs.settings import PREFIX, Settings
+from jobs.store.config import database_url
 from jobs.tasks import DEMO
 from jobs.up.access import Access, prepare
 from jobs.up.address import ask, free_port, reachable
@@ -69,7 +70,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop) -> Runni
             "data": folder.path,
             "tasks": settings.tasks or (DEMO,),
             "redis_url": redis_url,
-            "database_url": settings.database_url or folder.database_url,
+            "database_url": database_url(settings),
         }
     )
     access = await prepare(settings, folder)
