@@ -49,11 +49,12 @@ class Sync:
             "Sync goes on" if checkpoint.batches else "Sync begins",
             mode=mode, since=checkpoint.since, batches=checkpoint.batches, met=checkpoint.met,
         )  # fmt: skip
+        since = time.monotonic()
         while checkpoint.phase is not Phase.FINISHED:
-            started = time.monotonic()
             step = self._read_changed if checkpoint.phase is Phase.CHANGED else self._read_failed_before
             page, checkpoint = await step(checkpoint)
-            checkpoint = replace(checkpoint, seconds=checkpoint.seconds + time.monotonic() - started)
+            since, before = time.monotonic(), since
+            checkpoint = replace(checkpoint, seconds=checkpoint.seconds + since - before)
             checkpoint = await self._write(page, checkpoint)
         await self._observer.progress(100, 100, "done", f"{checkpoint.met} users read")
         result = await asyncio.to_thread(self._table.result, checkpoint)

@@ -1,0 +1,142 @@
+"""The whole product as processes, as `queueql up` starts it, and a client that knows nothing but its API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "token-of-the-system-tests"
+_READY_S = 60
+_STOP_S = 40
+
+
+class Process:
+    """A process whose output goes to a file, so that a failing test can show it."""
+
+    def __init__(self, name: str, arguments: list[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._arguments = [sys.executable, "-m", *arguments]
+        self._environ = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own modules
+                self._arguments, cwd=ROOT, env=self._environ, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def find(self, pattern: str, timeout_s: float = _READY_S) -> str:
+        """Wait for a line of the output that matches, and return the pattern's first group."""
+        assert self._process
+        deadline = time.monotonic() + timeout_s
+        while not (found := re.search(pattern, self.output())):
+            assert self._process.poll() is None, f"{self.name} ended:\n{self.output()}"
+            assert time.monotonic() < deadline, f"{self.name} did not say {pattern!r}:\n{self.output()}"
+            time.sleep(0.02)
+        return found.group(1)
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise
+
+
+class Product:
+    """`with Product(folder, tasks="my.tasks") as product`: runs until the block ends."""
+
+    def __init__(self, folder: Path, *, tasks: str, environ: Mapping[str, str] | None = None) -> None:
+        arguments = ["queueql", "up", "--port", "0", "--data", str(folder / "data"), "--tasks", tasks]
+        self.process = Process("queueql", arguments, folder, {**(environ or {}), "QUEUEQL_ADMIN_TOKEN": TOKEN})
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        self.url = self.process.find(r"runs at (http://\S+)")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        code = self.process.stop()
+        assert kind or code == 0, f"queueql ended with {code}:\n{self.process.output()}"
+
+
+class Api:
+    """A client of the GraphQL API."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = f"{url}/graphql"
+        self._headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    async def execute(self, document: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run a query or mutation; errors fail the test."""
+        body = {"query": document, "variables": variables or {}}
+        async with self._session.post(self._url, json=body, headers=self._headers) as response:
+            answer: dict[str, Any] = await response.json()
+        assert response.status == 200, answer
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def subscribe(self, document: str, variables: dict[str, Any] | None = None) -> AsyncIterator[dict[str, Any]]:
+        """Yield what a subscription delivers, over graphql-transport-ws, until it completes."""
+        async with self._session.ws_connect(
+            self._url, protocols=["graphql-transport-ws"], headers=self._headers, max_msg_size=0
+        ) as socket:
+            await socket.send_json({"type": "connection_init", "payload": {}})
+            assert (await socket.receive_json())["type"] == "connection_ack"
+            payload = {"query": document, "variables": variables or {}}
+            await socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
+            async for message in socket:
+                said = json.loads(message.data)
+                match said["type"]:
+                    case "next":
+                        assert "errors" not in said["payload"], said
+                        yield said["payload"]["data"]
+                    case "ping":
+                        await socket.send_json({"type": "pong"})
+                    case "complete":
+                        return
+                    case _:
+                        raise AssertionError(said)
+            raise AssertionError(f"The socket closed with {socket.close_code}.")
+
+
+async def until_published(api: Api, mutation: str, timeout_s: float = 30) -> None:
+    """Wait until the schema has the mutation of a task that a worker publishes."""
+    document = "{ __schema { mutationType { fields { name } } } }"
+    async with asyncio.timeout(timeout_s):
+        while True:
+            fields = (await api.execute(document))["__schema"]["mutationType"]["fields"]
+            if mutation in {field["name"] for field in fields}:
+                return
+            await asyncio.sleep(0.05)
