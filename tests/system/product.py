@@ -35,7 +35,7 @@ class Process:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own modules
+            self._process = subprocess.Popen(
                 self._arguments, cwd=ROOT, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
 
