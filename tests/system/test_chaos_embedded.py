@@ -1,0 +1,48 @@
+"""10,000 jobs through GraphQL while a worker and Redis are killed and Redis is flushed, in one process tree."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+import redis.asyncio
+
+from tests.system.chaos import check, history, read_ledger, run_with_faults
+from tests.system.product import Api, Product, until_published
+
+TOTAL = 10_000
+
+
+def find(product: Product, *words: str) -> psutil.Process:
+    """Return the process below `queueql up` whose command line has all the words."""
+    for process in psutil.Process(product.process.pid).children(recursive=True):
+        line = " ".join(process.cmdline())
+        if all(word in line for word in words):
+            return process
+    raise AssertionError(f"There is no process {words}.")
+
+
+@pytest.mark.timeout(180)
+async def test_no_accepted_job_is_lost(folder: Path) -> None:
+    environ = {"CHAOS_LEDGER": str(folder / "ledger")}
+    with Product(folder, tasks="tests.system.chaos_tasks", environ=environ) as product:
+        async with aiohttp.ClientSession() as session:
+            api = Api(session, product.url)
+            await until_published(api, "workEnqueue")
+
+            async def kill_worker() -> None:
+                find(product, "queueql", " worker").send_signal(signal.SIGKILL)
+
+            async def kill_redis() -> None:
+                find(product, "-server", "redis").send_signal(signal.SIGKILL)
+
+            async def flush() -> None:
+                client = redis.asyncio.Redis.from_url(f"unix://{folder / 'data' / 'redis.sock'}")
+                async with client:
+                    await client.flushall()
+
+            accepted, events = await run_with_faults(api, TOTAL, [kill_worker, kill_redis, flush], timeout_s=120)
+            check(accepted, await history(api), read_ledger(folder / "ledger"), events)
