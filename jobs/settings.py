@@ -26,6 +26,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names that the API is reached by, beside `localhost`, the host above and addresses."""
     data: Path = Path(".queueql")
     """Folder of the embedded database and Redis."""
     tasks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Process logs as JSON lines, for machines."""
 
-    @field_validator("tasks", "queues", mode="before")
+    @field_validator("tasks", "queues", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
