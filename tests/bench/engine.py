@@ -71,9 +71,9 @@ class Bench:
 async def measured(file: Path) -> dict[str, Any]:
     """Wait for what a meter writes."""
     async with asyncio.timeout(DEADLINE_S):
-        while not file.exists():
+        while not await asyncio.to_thread(file.exists):
             await asyncio.sleep(0.01)
-    answer: dict[str, Any] = json.loads(file.read_text())
+    answer: dict[str, Any] = json.loads(await asyncio.to_thread(file.read_text))
     return answer
 
 
