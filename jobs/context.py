@@ -100,7 +100,7 @@ class Context(MutableMapping[str, Any]):
     is_task_context: ClassVar[bool] = True
 
     __slots__ = (
-        "_around", "_base", "_dropped", "_items", "_lines", "_progress", "_turn",
+        "_around", "_base", "_confessed", "_dropped", "_items", "_lines", "_progress", "_turn",
         "attempt", "failures", "interrupt", "pending", "reported", "run", "spec", "started_ms", "token",
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ class Context(MutableMapping[str, Any]):
         self._progress: tuple[float, float, str, str, int] | None = None
         self._base: tuple[float, int] | None = None
         self._lines: deque[Line] | None = None
-        self._dropped = 0
+        self._dropped = self._confessed = 0
         self._turn = 0.0
 
     # Who the job is
@@ -256,8 +256,9 @@ class Context(MutableMapping[str, Any]):
         waiting = self._lines
         while waiting:
             lines.append(waiting.popleft())
-        dropped, self._dropped = self._dropped, 0
+        dropped = self._dropped - self._confessed
         if dropped:
+            self._confessed += dropped
             lines.append((LogLevel.WARNING, f"{dropped} log lines were dropped: too many at once.", "", ""))
         return Said(self._estimated(*latest) if latest else None, lines)
 
@@ -310,8 +311,8 @@ def _encoded(context: dict[str, Any]) -> str:
     """Write the context of a log line; whatever it holds, the line is not lost."""
     try:
         text = pydantic_core.to_json(context, fallback=repr, inf_nan_mode="strings").decode()
-    except Exception as error:  # values are strangers: their repr may raise anything
-        text = msgspec.json.encode({"unreadable": type(error).__name__}).decode()
+    except Exception:  # values are strangers: their repr may raise anything
+        text = msgspec.json.encode({"unreadable": list(context)}).decode()
     if len(text) > CONTEXT_MAX:
         return msgspec.json.encode({"shortened": readable(text, CONTEXT_MAX // 4)}).decode()
     return text
