@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +27,13 @@ Tasks = Annotated[list[str] | None, typer.Option(help="Module with tasks; may be
 Workers = Annotated[int | None, typer.Option(help="Number of worker processes.  [default: 1]")]
 
 
-def run() -> None:
-    """Run the command line and exit. What cannot start says so in one sentence, with an exit code of its own."""
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line (default: this process's) and exit.
+
+    What cannot start says so in one sentence, with an exit code of its own.
+    """
     try:
-        app(prog_name="queueql")
+        app(arguments, prog_name="queueql")
     except StartError as error:
         sys.stderr.write(f"queueql: {error}\n")
         sys.exit(error.exit_code)
@@ -40,12 +43,18 @@ def run() -> None:
 def up(host: Host = None, port: Port = None, data: Data = None, tasks: Tasks = None, workers: Workers = None) -> None:
     """Start everything: Redis and SQLite in a data folder, the API, workers and services."""
     settings = _settings("up", host=host, port=port, data=data, tasks=tasks, workers=workers)
-    from api import welcome  # noqa: PLC0415  # each command imports what it runs, so that all of them start fast
+    from jobs.up.run import check, names  # noqa: PLC0415  # each command imports what it runs: all of them start fast
+
+    check(settings)  # before anything that takes its time
+    from api import preload, welcome  # noqa: PLC0415  # as above
+    from jobs.up.forked import fork  # noqa: PLC0415  # as above
     from jobs.up.run import up as run_up  # noqa: PLC0415  # as above
     from jobs.up.supervisor import ChildFailed  # noqa: PLC0415  # as above
 
+    preload.everything()
+    waiting = fork(names(settings), lambda name: run([name.partition(" ")[0]]))
     try:
-        asyncio.run(run_up(settings, announce=welcome.announce, farewell=welcome.farewell))
+        asyncio.run(run_up(settings, welcome.Screen(), waiting))
     except ChildFailed as failure:
         if not failure.explained:
             sys.stderr.write(f"queueql: {failure}\n")

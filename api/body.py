@@ -1,0 +1,57 @@
+"""Reading bodies: no more than is allowed, whatever the client says about their length, and JSON of any depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+BODY_MAX = 4 * 1024 * 1024
+"""Largest body of a request that is signed in. Of one that is not, nothing is read at all."""
+
+
+class TooLarge(Exception):
+    """The body is larger than BODY_MAX."""
+
+
+class NotJson(Exception):
+    """The text is not JSON. The message says why."""
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a body. Raises TooLarge as soon as that is known."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > BODY_MAX:
+        raise TooLarge
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX:
+            raise TooLarge
+    return bytes(body)
+
+
+def decode(text: bytes | str) -> Any:
+    """Read JSON. Raises NotJson.
+
+    NaN and numbers beyond a double are let through: they are refused later, with the path to where they are.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError:
+        raise NotJson("It is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise NotJson("It is nested too deeply.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise NotJson(f"{error}.") from None
+
+
+def encode(value: object) -> bytes:
+    """Write JSON."""
+    return msgspec.json.encode(value)

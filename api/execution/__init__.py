@@ -1,0 +1,1 @@
+"""Runs operations on the schema of the moment."""

@@ -1,0 +1,141 @@
+"""GraphQL over HTTP (POST and GET), with server-sent events for subscriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
+
+from api import page, sse
+from api.auth import Authenticator, Credentials, forged
+from api.body import BODY_MAX, NotJson, TooLarge, decode, encode, read_body
+from api.errors import AWAY, problem
+from api.execution.operation import Operation, Rejected, Request, is_fault
+from api.negotiation import EVENTS, GRAPHQL, JSON, Accepted
+from api.schema.live import LiveSchema
+from api.streams import Streams
+from jobs.client import Client
+from jobs.errors import Unavailable
+from jobs.viewer import Viewer
+
+_TITLES = {
+    400: "Bad Request",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+}
+
+
+class Refused(Exception):
+    """The request is no GraphQL request that could be answered; the response says why."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class GraphQLEndpoint:
+    """Answers requests to /graphql."""
+
+    def __init__(self, client: Client, schema: LiveSchema, auth: Authenticator, streams: Streams) -> None:
+        self._client = client
+        self._schema = schema
+        self._auth = auth
+        self._streams = streams
+
+    async def answer(self, request: HTTPRequest) -> Response:
+        """Answer one request: GET or POST."""
+        accepted = Accepted.read(request.headers.get("accept"))
+        if request.method != "POST" and accepted.page and "query" not in request.query_params:
+            return page.index()
+        try:
+            _check_form(request, accepted)
+            viewer, credentials = await self._signed_in(request)
+            operation = Operation.prepare(self._schema.current, await _read(request))
+            _check_operation(request, accepted, operation)
+            if operation.is_subscription:
+                results = operation.stream(self._client, viewer)
+                return sse.EventStream(results, self._streams, lambda: self._auth.viewer(credentials))
+            return _answer(await operation.run(self._client, viewer), accepted)
+        except Refused as refused:
+            return refused.response
+        except Rejected as rejected:
+            return _answer({"errors": rejected.errors}, accepted, rejected)
+
+    async def _signed_in(self, request: HTTPRequest) -> tuple[Viewer, Credentials]:
+        credentials = self._auth.credentials(request)
+        if credentials and credentials.from_cookie:
+            fault = forged(request.headers, is_json=_content_type(request) == JSON)
+            if fault:
+                raise Refused(problem(403, "Forbidden", fault, code="CSRF"))
+        try:
+            viewer = await self._auth.viewer(credentials)
+        except Unavailable as error:
+            headers = {"retry-after": "1"}
+            raise Refused(problem(503, "Service Unavailable", AWAY, code=error.code, headers=headers)) from None
+        if viewer is None or credentials is None:
+            raise Refused(_unauthorized())
+        return viewer, credentials
+
+
+def _check_form(request: HTTPRequest, accepted: Accepted) -> None:
+    if accepted.json is None and not accepted.events:
+        raise _refused(406, f"Answers are {GRAPHQL}, {JSON} or, for subscriptions, {EVENTS}.")
+    if request.method == "POST" and _content_type(request) != JSON:
+        raise _refused(415, f"The body must be {JSON}, in UTF-8.", accept=JSON)
+
+
+def _check_operation(request: HTTPRequest, accepted: Accepted, operation: Operation) -> None:
+    if request.method != "POST" and operation.is_mutation:
+        raise _refused(405, "A mutation needs POST.", allow="POST")
+    if operation.is_subscription and not accepted.events:
+        raise _refused(
+            406, f"A subscription has more than one result: accept {EVENTS}, or use a WebSocket (graphql-transport-ws)."
+        )
+
+
+async def _read(request: HTTPRequest) -> Request:
+    """Read the parameters of a request. Raises Refused, Rejected."""
+    try:
+        if request.method == "POST":
+            return Request.read(decode(await read_body(request)))
+        given: dict[str, Any] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if name in given:
+                given[name] = decode(given[name]) if given[name] else None
+        return Request.read(given)
+    except TooLarge:
+        raise _refused(413, f"A body may have at most {BODY_MAX:,} bytes.", connection="close") from None
+    except NotJson as error:
+        raise _refused(400, f"The request is not JSON. {error}") from None
+
+
+def _answer(result: dict[str, Any], accepted: Accepted, rejected: Rejected | None = None) -> Response:
+    """Show a result. With application/json a rejection has status 200, as clients of that form expect."""
+    if accepted.json is None:
+        return sse.single(result)
+    status = 200
+    if rejected and is_fault(rejected.errors):
+        status = 500
+    elif rejected and (rejected.malformed or accepted.json == GRAPHQL):
+        status = 400
+    return Response(encode(result), status, {"content-type": f"{accepted.json}; charset=utf-8"})
+
+
+def _content_type(request: HTTPRequest) -> str:
+    name, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    charset = next((part[8:].strip('"') for part in parameters if part.startswith("charset=")), "utf-8")
+    return name if charset in {"utf-8", "utf8"} else ""
+
+
+def _unauthorized() -> Response:
+    detail = "Sign in with the link that was printed at the start, or send `Authorization: Bearer TOKEN`."
+    headers = {"www-authenticate": "Bearer"}
+    return problem(401, "Unauthorized", detail, code="UNAUTHENTICATED", headers=headers)
+
+
+def _refused(status: int, detail: str, **headers: str) -> Refused:
+    title = _TITLES[status]
+    return Refused(problem(status, title, detail, code=title.upper().replace(" ", "_"), headers=headers))
