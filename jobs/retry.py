@@ -125,17 +125,24 @@ def decide(
     error: BaseException, budget: Budget, random: Random, no_retry: tuple[type[BaseException], ...] = ()
 ) -> outcome.Outcome:
     """Tell how an attempt ends that raised `error`; `no_retry` are the task's own classes of final errors."""
-    match error:
+    match sole(error):
         case Snooze(delay_ms=later):
             return outcome.Snooze(later)
         case Cancel():
             return outcome.Cancel()
-        case _ if isinstance(error, no_retry) or getattr(type(error), "no_retry", False) is True:
+        case final if isinstance(final, no_retry) or getattr(type(final), "no_retry", False) is True:
             return outcome.Die(Reason.NOT_RETRYABLE, failure(error))
         case Retry(delay_ms=int(later)) if budget.failures < budget.max_attempts:
             return outcome.RetryLater(failure(error), later)
         case _:
             return after_failure(failure(error), budget, random)
+
+
+def sole(error: BaseException) -> BaseException:
+    """Return the only error of a group, as a TaskGroup wraps it; any other error as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def after_failure(error: Failure, budget: Budget, random: Random) -> outcome.RetryLater | outcome.Die:

@@ -16,7 +16,7 @@ from jobs.broker import Reserved
 from jobs.context import Context, Interrupt, Surroundings
 from jobs.errors import InvalidArguments
 from jobs.job import Failure, Reason
-from jobs.retry import Budget, Cancel, Random, after_failure, decide, failure, stack
+from jobs.retry import Budget, Cancel, Random, after_failure, decide, failure, sole, stack
 from jobs.signature import Unencodable
 from jobs.task import Task
 from jobs.worker.threads import Threads
@@ -173,8 +173,9 @@ class Attempt:
             error = error.with_traceback(trace.tb_next)  # without the frame of this file
         if self.interrupt is not None:
             return self._ended_early(error)
-        if isinstance(error, Cancel) and str(error):
-            self.context.info(str(error))
+        asked = sole(error)
+        if isinstance(asked, Cancel) and str(asked):
+            self.context.info(str(asked))
         return decide(error, self._budget(), self._terms.random, self.task.no_retry)
 
     def _ended_early(self, error: BaseException | None) -> outcome.Outcome | None:

@@ -116,6 +116,13 @@ def test_snooze_and_cancel() -> None:
     assert choose(Cancel("not needed")) == outcome.Cancel()
 
 
+def test_a_group_of_one_counts_as_the_one() -> None:
+    group = BaseExceptionGroup("group", [ExceptionGroup("inner", [Snooze(2)])])
+    assert choose(group) == outcome.Snooze(2_000)
+    both = ExceptionGroup("both", [Snooze(2), ValueError("x")])
+    assert isinstance(choose(both), outcome.RetryLater)
+
+
 def test_what_is_not_to_be_retried() -> None:
     class Refused(NotRetryable):
         pass

@@ -149,6 +149,26 @@ async def test_a_frozen_redis_delays_but_loses_nothing(own_redis: RedisServer) -
     await broker.close()
 
 
+async def test_a_worker_stops_although_redis_is_away(own_redis: RedisServer) -> None:
+    broker = await Broker.open(own_redis.url, make_settings())
+    await broker.raise_epoch(1)
+    works = Works(broker)
+    running = asyncio.Event()
+
+    @works.task()
+    async def work() -> None:
+        running.set()
+        await asyncio.Event().wait()
+
+    engine = await works.start(grace_s=0.1, lease_s=1.0)
+    await works.push("work")
+    await running.wait()
+    own_redis.stop()
+    async with asyncio.timeout(10):
+        await engine.stop()
+    await broker.close()
+
+
 async def test_a_worker_may_start_before_redis_is_ready_for_it(works: Works) -> None:
     await works.broker.client.flushall()
     await works.broker.refresh_epoch()
