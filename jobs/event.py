@@ -6,8 +6,6 @@ an array `[kind, job, version, at_ms, ...]` in the order of the fields below. Ab
 
 from __future__ import annotations
 
-from functools import total_ordering
-
 import msgspec
 
 from jobs.job import LogLevel, Priority, Reason, State
@@ -150,8 +148,7 @@ JobEvent = (
 )
 
 
-@total_ordering
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, order=True):
     """A place in the history of all events: ordered by epoch, then by entry of the stream, then within it.
 
     Cursors of subscriptions and the recorder's bookmark are positions.
@@ -162,9 +159,6 @@ class Position(msgspec.Struct, frozen=True):
     seq: int
     index: int
     """Of the event within its entry; the bookmark of a whole entry is that of its last event."""
-
-    def __lt__(self, other: Position) -> bool:
-        return (self.epoch, self.ms, self.seq, self.index) < (other.epoch, other.ms, other.seq, other.index)
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.ms}-{self.seq}-{self.index}"

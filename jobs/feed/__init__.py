@@ -1,0 +1,58 @@
+"""Listening: the event log and the state of single jobs, live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jobs.broker import Broker
+from jobs.feed.batch import EventBatch, Gap, GapReason
+from jobs.feed.events import EventSubscription
+from jobs.feed.filter import EventFilter, FactBook
+from jobs.feed.hub import Hub
+from jobs.feed.job import JobSubscription, Watches
+from jobs.newest import Newest
+from jobs.page import JobWhere
+from jobs.store import Store
+from jobs.viewer import Permission, Viewer, authorise
+
+__all__ = ["EventBatch", "EventSubscription", "Feed", "Gap", "GapReason", "JobSubscription"]
+
+
+class Feed:
+    """The third door. All subscriptions of a process share one reader of the stream."""
+
+    def __init__(self, store: Store, broker: Broker, newest: Newest) -> None:
+        self._broker = broker
+        self._newest = newest
+        self._facts = FactBook(store, broker)
+        self.hub = Hub(broker, self._facts)
+        self._watches = Watches(self.hub, newest)
+
+    def job_events(
+        self, viewer: Viewer, where: JobWhere | None = None, after: str | None = None, job_ids: Collection[str] = ()
+    ) -> EventSubscription:
+        """Subscribe to what happens to the jobs that are meant, from now on or after a cursor.
+
+        `states` of the filter are the states that the events lead to. Raises Forbidden, InvalidCursor.
+        """
+        authorise(viewer, Permission.READ)
+        wanted = EventFilter(where or JobWhere(), frozenset(job_ids))
+        return EventSubscription(self.hub, self._broker, self._facts, wanted, after=after)
+
+    def job(self, viewer: Viewer, job_id: str) -> JobSubscription:
+        """Subscribe to the state of one job: the latest only, the present one at once, until it is final.
+
+        Raises Forbidden.
+        """
+        authorise(viewer, Permission.READ)
+        return JobSubscription(self._watches, self._newest, job_id)
+
+    @property
+    def watched(self) -> int:
+        """How many subscriptions to single jobs there are."""
+        return self._watches.count
+
+    async def close(self) -> None:
+        """End all subscriptions and stop reading."""
+        await self._watches.close()
+        await self.hub.close()

@@ -1,0 +1,113 @@
+"""Puts the parts together: the two rooms, the three doors, and what runs between them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import structlog
+
+from jobs.broker import Broker
+from jobs.clock import Clock, NewId, new_id, now_ms
+from jobs.commands import Commands
+from jobs.commands.gate import Gate
+from jobs.commands.parts import Parts
+from jobs.commands.pusher import WAITING_MAX, Pusher
+from jobs.errors import BrokerUnavailable, StoreUnavailable
+from jobs.feed import Feed
+from jobs.newest import Newest
+from jobs.published import Published
+from jobs.queries import JobQueries, Queries, QueueQueries, TaskQueries, TokenQueries, WorkerQueries
+from jobs.settings import Settings
+from jobs.store import Store
+
+log = structlog.get_logger(__name__)
+
+Health = tuple[str, bool, str]
+"""Component, whether it works, and a sentence about it."""
+
+
+class Client:
+    """All that a process needs to enqueue, look and listen. Made by `open`, ended by `close`."""
+
+    def __init__(self, settings: Settings, store: Store, broker: Broker, *, clock: Clock, new_id: NewId) -> None:
+        self.settings = settings
+        self.store = store
+        self.broker = broker
+        self.pusher = Pusher(broker)
+        newest = Newest(store, broker)
+        published = Published(store, clock)
+        self.gate = Gate()
+        self.commands = Commands(
+            Parts(
+                settings=settings,
+                gate=self.gate,
+                store=store,
+                broker=broker,
+                published=published,
+                newest=newest,
+                pusher=self.pusher,
+                clock=clock,
+                new_id=new_id,
+            )
+        )
+        self.queries = Queries(
+            job=JobQueries(store, newest),
+            queue=QueueQueries(store, broker),
+            task=TaskQueries(published),
+            worker=WorkerQueries(broker),
+            token=TokenQueries(store, clock),
+        )
+        self.feed = Feed(store, broker, newest)
+
+    @classmethod
+    async def open(cls, settings: Settings, *, clock: Clock = now_ms, new_id: NewId = new_id) -> Self:
+        """Connect to the database and to Redis and start. `settings` name both.
+
+        Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, RedisUnreachable, RedisEvicts.
+        """
+        store = await Store.open(settings.database_url, clock=clock)
+        try:
+            broker = await Broker.open(settings.redis_url, settings)
+        except BaseException:
+            await store.close()
+            raise
+        client = cls(settings, store, broker, clock=clock, new_id=new_id)
+        client.pusher.start()
+        return client
+
+    async def close(self) -> None:
+        """End the subscriptions, push what waits, and close both connections, in this order."""
+        await self.feed.close()
+        await self.pusher.stop()
+        await self.broker.close()
+        await self.store.close()
+
+    async def health(self) -> list[Health]:
+        """Ask each component whether it works. Never raises."""
+        return [await self._store_health(), await self._broker_health(), self._pusher_health(), self._feed_health()]
+
+    async def _store_health(self) -> Health:
+        try:
+            await self.store.catalogue.version()
+        except StoreUnavailable as error:
+            return "store", False, str(error)
+        return "store", True, "The database answers."
+
+    async def _broker_health(self) -> Health:
+        try:
+            epoch = await self.broker.refresh_epoch()
+        except BrokerUnavailable as error:
+            return "broker", False, str(error)
+        if not epoch:
+            return "broker", False, "Redis is empty; the services have to prepare it."
+        return "broker", True, "Redis answers."
+
+    def _pusher_health(self) -> Health:
+        waiting, left = self.pusher.waiting, self.pusher.left
+        sentence = f"{waiting:,} accepted jobs wait to be pushed; {left:,} were left to the reconciler."
+        return "pusher", waiting < WAITING_MAX, sentence
+
+    def _feed_health(self) -> Health:
+        if self.feed.hub.failing:
+            return "feed", False, "Events cannot be read; subscribers wait."
+        return "feed", True, f"{self.feed.hub.subscribers:,} subscribers to events."

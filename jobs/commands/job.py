@@ -1,0 +1,122 @@
+"""Commands on jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+
+from jobs.broker import Cancelling, Push
+from jobs.commands.admission import Admission
+from jobs.commands.gate import command
+from jobs.commands.parts import Parts
+from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest, accepted_job, spec_of
+from jobs.errors import InvalidOption, InvalidState, NotFound, RequestError
+from jobs.job import FINAL, Job, State
+from jobs.newest import may_exist
+from jobs.viewer import Permission, Viewer
+
+RETRYABLE = frozenset({State.DEAD, State.CANCELLED})
+
+
+class JobCommands:
+    """Enqueue, cancel and retry."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.gate = parts.gate
+        self._parts = parts
+        self._admission = Admission(parts)
+
+    @command(Permission.OPERATE, "job.enqueue")
+    async def enqueue(self, viewer: Viewer, request: EnqueueRequest) -> Enqueued:
+        """Accept a job. With a key that leads to an existing job, that job is the answer.
+
+        Raises UnknownTask, InvalidArguments, PayloadTooLarge, InvalidOption, IdempotencyMismatch,
+        StoreUnavailable; for a task with durability MEMORY also QueueFull and BrokerUnavailable.
+        """
+        (answer,) = await self._admission.admit(viewer, [request])
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+    @command(Permission.OPERATE, "job.enqueue_many")
+    async def enqueue_many(self, viewer: Viewer, requests: Sequence[EnqueueRequest]) -> list[Enqueued | RequestError]:
+        """Accept up to 1,000 jobs, each by itself; the answers are in the order of the requests.
+
+        Raises InvalidOption for more than that, StoreUnavailable, BrokerUnavailable as `enqueue` does.
+        """
+        if len(requests) > ENQUEUE_MANY_MAX:
+            raise InvalidOption(
+                f"At most {ENQUEUE_MANY_MAX:,} jobs can be enqueued in one call; {len(requests):,} were given."
+            )
+        return await self._admission.admit(viewer, requests)
+
+    @command(Permission.OPERATE, "job.cancel")
+    async def cancel(self, _viewer: Viewer, job_id: str) -> Job:
+        """Cancel a job: at once while it waits; a running one is asked to stop and ends soon after.
+
+        A job that is CANCELLED already is returned as it is. Raises NotFound, InvalidState for a job that
+        ended otherwise, BrokerUnavailable.
+        """
+        _check_id(job_id)
+        (answer,) = await self._parts.broker.cancel([job_id])
+        if answer is Cancelling.UNKNOWN:
+            answer = await self._cancel_unpushed(job_id)
+        job = await self._parts.newest.find(job_id)
+        if job is None:
+            raise _not_found(job_id)
+        if answer is Cancelling.FINAL and job.state in FINAL - {State.CANCELLED}:
+            raise InvalidState(f"The job has ended already; it is {job.state}.")
+        return job
+
+    async def _cancel_unpushed(self, job_id: str) -> Cancelling:
+        """Cancel a job that the broker does not have: where the store says that it is to run, push it first."""
+        job = await self._parts.store.search.job(job_id)
+        if job is None:
+            raise _not_found(job_id)
+        if job.state in FINAL:
+            return Cancelling.FINAL
+        push = Push(
+            spec=spec_of(job), run=job.run, attempts=job.attempts, crashes=job.crashes, recoveries=job.recoveries
+        )
+        await self._parts.broker.push([push], recovered=job.version > 0)
+        (answer,) = await self._parts.broker.cancel([job_id])
+        return answer
+
+    @command(Permission.OPERATE, "job.retry")
+    async def retry(self, _viewer: Viewer, job_id: str) -> Job:
+        """Run a DEAD or CANCELLED job again under the same id, as its next run.
+
+        Raises NotFound, InvalidState, StoreUnavailable.
+        """
+        _check_id(job_id)
+        try:
+            spec, run = await self._parts.store.accept.rerun(job_id)
+        except (NotFound, InvalidState) as refusal:
+            raise await self._explain(job_id, refusal) from None
+        spec = msgspec.structs.replace(spec, scheduled_ms=0)  # retrying means now
+        self._parts.pusher.add([Push(spec=spec, run=run)])
+        args = orjson.loads(bytes(msgspec.json.encode(spec.args)))
+        return accepted_job(spec, args=args, run=run, at_ms=self._parts.clock())
+
+    async def _explain(self, job_id: str, refusal: RequestError) -> RequestError:
+        """Explain why the store refused. It may be behind: the broker knows what is not recorded yet."""
+        recorded = await self._parts.store.search.job(job_id)
+        if recorded and recorded.state in RETRYABLE:
+            return refusal
+        live = (await self._parts.broker.jobs([job_id])).get(job_id)
+        if live is None:
+            return _not_found(job_id) if isinstance(refusal, NotFound) else refusal
+        if live.state in RETRYABLE:
+            return InvalidState(f"The job is {live.state}, but history is still catching up; repeat in a moment.")
+        return InvalidState(f"Only a DEAD or CANCELLED job can be retried; this one is {live.state}.")
+
+
+def _check_id(job_id: str) -> None:
+    if not may_exist(job_id):
+        raise _not_found(job_id)
+
+
+def _not_found(job_id: str) -> NotFound:
+    return NotFound(f'There is no job "{job_id[:128]}".', path=("id",))

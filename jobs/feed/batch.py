@@ -1,0 +1,46 @@
+"""What a subscriber is given."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import msgspec
+
+from jobs.errors import InvalidCursor
+from jobs.event import JobEvent, Position
+
+_CURSOR = re.compile(r"\d{1,18}(-\d{1,18}){3}", re.ASCII)
+
+
+class GapReason(StrEnum):
+    """Why events are missing."""
+
+    CURSOR_TOO_OLD = "CURSOR_TOO_OLD"
+    """The cursor is older than what is kept; the events that are still there follow."""
+    TOO_SLOW = "TOO_SLOW"
+    """The subscriber did not read fast enough; what happens from now on follows."""
+    BROKER_LOST = "BROKER_LOST"
+    """The broker lost its data or was away for too long; what happens from now on follows."""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Events may be missing before this batch. Read what matters again, then go on with the batches."""
+
+    reason: GapReason
+
+
+class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Events in their order, each with its cursor. Subscribers with the same filter share one batch object."""
+
+    events: list[tuple[str, JobEvent]]
+    end_cursor: str
+    """Everything up to here was seen; a later subscription may go on after it."""
+    gap: Gap | None = None
+
+
+def parse_cursor(cursor: str) -> Position:
+    """Return the position that a cursor stands for. Raises InvalidCursor."""
+    if not _CURSOR.fullmatch(cursor):
+        raise InvalidCursor("The cursor is not one of this event log.", path=("after",))
+    return Position.parse(cursor)

@@ -1,0 +1,444 @@
+"""The feed, through the client, on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from jobs import event as events
+from jobs.client import Client
+from jobs.commands import EnqueueRequest
+from jobs.errors import InvalidCursor, NotFound
+from jobs.event import JobEvent
+from jobs.feed import EventSubscription, GapReason
+from jobs.job import Job, Progress, State
+from jobs.outcome import Complete
+from jobs.page import JobWhere
+from jobs.viewer import Role, Viewer
+from tests.jobs.hand import Hand
+from tests.jobs.tasks import registry
+from tests.redis_server import RedisServer
+from tests.wait import until
+
+VIEWER = Viewer(id="v", name="viewer", role=Role.OPERATOR)
+
+OpenClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(autouse=True)
+async def _published(client: Client) -> None:
+    await client.commands.task.publish(registry.definitions())
+
+
+async def enqueue(client: Client, task: str = "noop", **fields: Any) -> Job:
+    return (await client.commands.job.enqueue(VIEWER, EnqueueRequest(task=task, **fields))).job
+
+
+async def enqueue_many(client: Client, count: int) -> None:
+    done = client.pusher.pushed + count
+    await client.commands.job.enqueue_many(VIEWER, [EnqueueRequest(task="noop") for _ in range(count)])
+    await until(lambda: client.pusher.pushed == done)
+
+
+class Reading:
+    """What one subscription has delivered."""
+
+    def __init__(self, subscription: EventSubscription) -> None:
+        self.subscription = subscription
+        self.events: list[tuple[str, JobEvent]] = []
+        self.gaps: list[GapReason] = []
+        self.cursor = ""
+
+    async def batch(self) -> None:
+        batch = await asyncio.wait_for(anext(self.subscription), 10)
+        self.events += batch.events
+        self.cursor = batch.end_cursor
+        if batch.gap:
+            self.gaps.append(batch.gap.reason)
+
+    async def until(self, count: int) -> list[JobEvent]:
+        """Read until there are so many events."""
+        while len(self.events) < count:
+            await self.batch()
+        return [event for _, event in self.events]
+
+    async def gap(self) -> GapReason:
+        while not self.gaps:
+            await self.batch()
+        return self.gaps[-1]
+
+
+@pytest.fixture
+async def live(client: Client) -> AsyncIterator[Callable[..., Reading]]:
+    """Makes readings; the stream is being read already, so that a new one misses nothing."""
+    await client.feed.hub.reached()
+    made: list[EventSubscription] = []
+
+    def live(**options: Any) -> Reading:
+        made.append(client.feed.job_events(VIEWER, **options))
+        return Reading(made[-1])
+
+    yield live
+    for subscription in made:
+        await subscription.aclose()
+
+
+# The event log
+
+
+async def test_a_subscriber_sees_the_life_of_a_job(client: Client, hand: Hand, live: Callable[..., Reading]) -> None:
+    reading = live()
+    job = await enqueue(client, "noop")
+    await hand.complete("42")
+    enqueued, started, completed = await reading.until(3)
+    assert isinstance(enqueued, events.Enqueued)
+    assert isinstance(started, events.Started)
+    assert isinstance(completed, events.Completed)
+    assert {event.job for event in (enqueued, started, completed)} == {job.id}
+    assert completed.result == "42"
+    assert reading.cursor == reading.events[-1][0]
+    assert reading.gaps == []
+
+
+async def test_subscribers_with_the_same_filter_share_their_batches(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    one, other = live(where=JobWhere(queues=("default",))), live(where=JobWhere(queues=("default",)))
+    await enqueue(client)
+    assert await anext(one.subscription) is await anext(other.subscription)
+
+
+async def test_a_cursor_leads_on_without_losing_or_repeating(client: Client, live: Callable[..., Reading]) -> None:
+    first = live()
+    await enqueue_many(client, 3)
+    await first.until(3)
+    await first.subscription.aclose()
+    await enqueue_many(client, 3)
+    second = live(after=first.events[1][0])
+    await second.until(4)
+    await enqueue_many(client, 2)
+    await second.until(6)
+    jobs = [event.job for _, event in first.events[:2] + second.events]
+    assert len(jobs) == len(set(jobs)) == 8
+    assert second.gaps == []
+
+
+async def test_catching_up_while_more_happens_loses_and_repeats_nothing(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    whole = live()
+    await enqueue_many(client, 1)
+    await whole.until(1)
+    start = whole.cursor
+    for _ in range(3):
+        await enqueue_many(client, 1_000)
+    readings: list[Reading] = []
+
+    async def produce() -> None:
+        for _ in range(15):
+            await enqueue_many(client, 20)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(produce())
+        for _ in range(4):
+            readings.append(live(after=start))
+            group.create_task(readings[-1].until(3_300))
+        group.create_task(whole.until(3_301))
+    for reading in readings:
+        assert reading.events == whole.events[1:]
+        assert reading.gaps == []
+
+
+async def test_a_client_of_another_process_goes_on_where_the_first_one_ended(
+    client: Client, open_client: OpenClient, live: Callable[..., Reading]
+) -> None:
+    first = live()
+    await enqueue_many(client, 2)
+    await first.until(2)
+    other = await open_client()
+    await enqueue_many(client, 1)
+    second = Reading(other.feed.job_events(VIEWER, after=first.cursor))
+    (event,) = await second.until(1)
+    assert event.job not in [seen.job for _, seen in first.events]
+
+
+async def test_a_cursor_older_than_what_is_kept_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
+    first = live()
+    await enqueue_many(client, 1)
+    await first.until(1)
+    await first.subscription.aclose()
+    await enqueue_many(client, 1)
+    await enqueue_many(client, 1)
+    await client.broker.client.xtrim("{qq}:events", maxlen=1, approximate=False)
+    second = live(after=first.cursor)
+    await second.until(1)
+    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
+    await enqueue_many(client, 1)
+    await second.until(2)
+    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
+
+
+async def test_a_cursor_of_an_older_epoch_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
+    first = live()
+    await enqueue_many(client, 1)
+    await first.until(1)
+    await first.subscription.aclose()
+    await client.broker.client.flushall()
+    await client.broker.raise_epoch(7)
+    await enqueue_many(client, 1)
+    second = live(after=first.cursor)
+    await second.until(1)
+    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1-2-3", "1-2-3-4-5", "-1-2-3-4", "1-1-1-\u0661", "1-1-1-1 ", f"1-{10**30}-1-1"]
+)
+async def test_what_is_no_cursor_is_refused(client: Client, cursor: str) -> None:
+    with pytest.raises(InvalidCursor):
+        client.feed.job_events(VIEWER, after=cursor)
+
+
+async def test_a_cursor_from_the_future_is_refused(client: Client, live: Callable[..., Reading]) -> None:
+    await enqueue_many(client, 1)
+    with pytest.raises(InvalidCursor):
+        await live(after=f"{client.broker.epoch}-99999999999999-0-0").batch()
+
+
+async def test_who_is_too_slow_gets_a_gap_and_goes_on_from_there(client: Client, live: Callable[..., Reading]) -> None:
+    slow, quick = live(), live()
+    slow.subscription.buffer_max = 5
+    for count in range(1, 11):
+        await enqueue_many(client, 1)
+        await quick.until(count)
+    await slow.batch()
+    assert slow.gaps == [GapReason.TOO_SLOW]
+    assert slow.events == []
+    await slow.until(1)
+    assert slow.events[0] in quick.events
+    gap_at = quick.events.index(slow.events[0])
+    await enqueue_many(client, 1)
+    await quick.until(11)
+    await slow.until(11 - gap_at)
+    assert slow.events == quick.events[gap_at:]
+
+
+async def test_losing_redis_is_a_gap_and_goes_on(client: Client, live: Callable[..., Reading]) -> None:
+    reading = live()
+    await enqueue_many(client, 1)
+    await reading.until(1)
+    with structlog.testing.capture_logs() as logs:
+        await client.broker.client.flushall()
+        await client.broker.raise_epoch(client.broker.epoch + 1)
+        await enqueue_many(client, 2)
+        assert await reading.gap() is GapReason.BROKER_LOST
+        await reading.until(3)
+        await until(lambda: not client.feed.hub.failing)
+    assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
+    await enqueue_many(client, 1)
+    await reading.until(4)
+    assert reading.gaps == [GapReason.BROKER_LOST]
+    resumed = live(after=reading.events[1][0])
+    await resumed.until(2)
+    assert resumed.events == reading.events[2:]
+
+
+async def test_redis_that_comes_back_with_its_data_is_no_gap(
+    folder: Path, open_client: OpenClient, client: Client
+) -> None:
+    server = RedisServer(folder, append_only=True)
+    server.start()
+    try:
+        other = await open_client(redis_url=server.url)
+        await other.feed.hub.reached()
+        reading = Reading(other.feed.job_events(VIEWER))
+        await enqueue_many(other, 1)
+        await reading.until(1)
+        with structlog.testing.capture_logs() as logs:
+            server.kill()
+            await until(lambda: other.feed.hub.failing)
+            server.start()
+            await until(lambda: not other.feed.hub.failing)
+        assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
+        await enqueue_many(other, 1)
+        await reading.until(2)
+        assert reading.gaps == []
+        await other.close()
+    finally:
+        server.stop()
+
+
+# Filters
+
+
+async def test_filters_meet_what_never_changes_about_a_job(client: Client, live: Callable[..., Reading]) -> None:
+    wanted: dict[str, Reading] = {
+        "task": live(where=JobWhere(tasks=("send_mail",))),
+        "queue": live(where=JobWhere(queues=("email", "other"))),
+        "owner": live(where=JobWhere(owners=("u1",))),
+        "tag": live(where=JobWhere(tags=("a", "b"))),
+        "memory": live(where=JobWhere(owners=("u1",), tasks=("fleeting",))),
+        "both": live(where=JobWhere(owners=("u1",), tags=("b",))),
+    }
+    everything = live()
+    mail = await enqueue(client, "send_mail", args={"to": "a"})
+    other = await enqueue(client, queue="other", tags=("b", "c"))
+    owned = await enqueue(client, owner="u1")
+    memory = await enqueue(client, "fleeting", owner="u1", tags=("b",))
+    from_then_on = live(where=JobWhere(created_from_ms=memory.created_ms + 1))
+    await until(lambda: not client.pusher.waiting)
+    for job in (mail, other, owned, memory):
+        await client.commands.job.cancel(VIEWER, job.id)
+    await everything.until(8)
+    expected = {
+        "task": {mail.id},
+        "queue": {mail.id, other.id},
+        "owner": {owned.id, memory.id},
+        "tag": {other.id, memory.id},
+        "memory": {memory.id},
+        "both": {memory.id},
+    }
+    for name, ids in expected.items():
+        found = await wanted[name].until(2 * len(ids))
+        assert {event.job for event in found} == ids, name
+    replayed = live(where=JobWhere(tags=("b",)), after=f"{client.broker.epoch}-1-0-0")
+    assert {event.job for event in await replayed.until(4)} == {other.id, memory.id}
+    new = await enqueue(client)
+    assert [event.job for event in await from_then_on.until(1)] == [new.id]
+
+
+async def test_facts_of_jobs_that_redis_has_forgotten_come_from_history(
+    client: Client, hand: Hand, live: Callable[..., Reading], open_client: OpenClient
+) -> None:
+    whole = live()
+    await enqueue(client, tags=("t",))
+    await enqueue(client)
+    await hand.complete()
+    await hand.complete()
+    await whole.until(6)
+    await hand.record()
+    for key in await client.broker.client.keys("*job:*"):
+        await client.broker.client.delete(key)
+    fresh = await open_client()
+    reading = Reading(fresh.feed.job_events(VIEWER, JobWhere(tags=("t",)), after=f"{client.broker.epoch}-1-0-0"))
+    found = await reading.until(3)
+    assert {event.job for event in found} == {whole.events[0][1].job}
+
+
+async def test_filters_meet_the_state_that_an_event_leads_to(
+    client: Client, hand: Hand, live: Callable[..., Reading]
+) -> None:
+    ended = live(where=JobWhere(states=(State.COMPLETED, State.CANCELLED)))
+    job = await enqueue(client)
+    mine = live(job_ids=(job.id,), where=JobWhere(states=(State.ACTIVE,)))
+    await hand.complete()
+    other = await enqueue(client)
+    await until(lambda: not client.pusher.waiting)
+    await client.commands.job.cancel(VIEWER, other.id)
+    completed, cancelled = await ended.until(2)
+    assert isinstance(completed, events.Completed)
+    assert isinstance(cancelled, events.Cancelled)
+    (started,) = await mine.until(1)
+    assert isinstance(started, events.Started)
+    assert started.job == job.id
+
+
+# One job
+
+
+async def test_one_job_is_shown_at_once_then_as_it_becomes_until_it_ends(client: Client, hand: Hand) -> None:
+    job = await enqueue(client)
+    stream = client.feed.job(VIEWER, job.id)
+    assert (await asyncio.wait_for(anext(stream), 10)).state is State.QUEUED
+    reserved = await hand.start()
+    states: list[State] = []
+    while State.ACTIVE not in states:
+        states.append((await asyncio.wait_for(anext(stream), 10)).state)
+    await hand.progress(reserved, Progress(done=1, total=4))
+    shown = await asyncio.wait_for(anext(stream), 10)
+    assert shown.progress is not None
+    assert shown.progress.percentage == 25
+    await hand.finish(reserved, Complete('"done"'))
+    rest = [item async for item in stream]
+    assert [(item.state, item.result) for item in rest] == [(State.COMPLETED, "done")]
+
+
+async def test_a_job_that_has_ended_is_shown_once(client: Client, hand: Hand) -> None:
+    job = await enqueue(client)
+    await hand.complete()
+    for _ in range(2):
+        assert [item.state async for item in client.feed.job(VIEWER, job.id)] == [State.COMPLETED]
+        await hand.record()
+
+
+async def test_only_the_latest_state_is_kept_and_at_most_ten_a_second(client: Client, hand: Hand) -> None:
+    job = await enqueue(client)
+    reserved = await hand.start()
+    stream = client.feed.job(VIEWER, job.id)
+    await anext(stream)
+    begun = asyncio.get_running_loop().time()
+    shown: list[Job] = []
+
+    async def read() -> None:
+        async for item in stream:
+            shown.append(item)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        for done in range(1, 101):
+            await hand.progress(reserved, Progress(done=done, total=100))
+        await hand.finish(reserved, Complete("null"))
+    seconds = asyncio.get_running_loop().time() - begun
+    assert shown[-1].state is State.COMPLETED
+    assert len(shown) <= 10 * seconds + 2
+
+
+async def test_a_job_that_does_not_exist_is_not_found(client: Client) -> None:
+    for job_id in ("0197c0de-0000-7000-8000-000000000000", "\x00"):
+        stream = client.feed.job(VIEWER, job_id)
+        with pytest.raises(NotFound):
+            await anext(stream)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+# Those that go away
+
+
+async def test_subscribers_that_go_away_leave_nothing_behind(client: Client, live: Callable[..., Reading]) -> None:
+    job = await enqueue(client)
+    dropped = [client.feed.job_events(VIEWER) for _ in range(10)]
+    watching = [client.feed.job(VIEWER, job.id) for _ in range(10)]
+    closed = client.feed.job_events(VIEWER)
+    assert client.feed.hub.subscribers == 11
+    await closed.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(closed)
+    reader = asyncio.create_task(anext(dropped[0]))
+    await asyncio.wait([reader], timeout=0.01)
+    reader.cancel()
+    await asyncio.wait([reader])
+    del dropped, watching, reader
+    gc.collect()
+    assert client.feed.hub.subscribers == 0
+    assert client.feed.watched == 0
+
+
+async def test_closing_ends_all_subscriptions(client: Client, live: Callable[..., Reading]) -> None:
+    job = await enqueue(client)
+    log, stream = client.feed.job_events(VIEWER), client.feed.job(VIEWER, job.id)
+    await anext(stream)
+    waiting = [asyncio.create_task(_drain(log)), asyncio.create_task(_drain(stream))]
+    await client.feed.close()
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+
+async def _drain(stream: Any) -> None:
+    async for _ in stream:
+        pass
