@@ -31,7 +31,8 @@ async def run_task(
 ) -> Ran:
     """Run one attempt of a task, or of a function that could be one, and return what it left behind.
 
-    `ran = await run_task(send_welcome, {"to": "a@b.c"})`: `args` pass through JSON and the task's types, the result through JSON, as in production.
+    `ran = await run_task(send_welcome, {"to": "a@b.c"})`: `args` pass through JSON and the task's
+    types, the result through JSON, as in production.
     `attempt` is what the task sees as its number, `shared` what SAQ functions find in their context.
     Raises what the task raises (Retry, Snooze and Cancel included), InvalidArguments and Unencodable.
     """
