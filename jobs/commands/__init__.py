@@ -7,8 +7,9 @@ from jobs.commands.parts import Parts
 from jobs.commands.request import Enqueued, EnqueueRequest
 from jobs.commands.task import TaskCommands
 from jobs.commands.token import TokenCommands
+from jobs.store import TokenKind
 
-__all__ = ["Commands", "EnqueueRequest", "Enqueued", "JobCommands", "TaskCommands", "TokenCommands"]
+__all__ = ["Commands", "EnqueueRequest", "Enqueued", "JobCommands", "TaskCommands", "TokenCommands", "TokenKind"]
 
 
 class Commands:

@@ -27,7 +27,10 @@ class TokenQueries:
 
         An answer may be up to 5 seconds old. Raises StoreUnavailable.
         """
-        digest = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+        try:
+            digest = hashlib.sha256(secret.encode()).digest()
+        except UnicodeEncodeError:  # half of a surrogate pair: nobody's
+            return None
         now = self._clock()
         known = self._known.get(digest)
         if known and 0 <= now - known[0] < HOLDS_MS:
