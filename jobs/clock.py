@@ -19,5 +19,5 @@ def now_ms() -> int:
 
 
 def new_id() -> str:
-    """A UUIDv7 in its canonical form."""
+    """Make a UUIDv7 in its canonical form."""
     return str(uuid_utils.uuid7())
