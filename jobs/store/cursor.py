@@ -1,0 +1,62 @@
+"""Cursors and pages by keyset: a cursor holds a place in one list in one order, and is opaque to clients."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from jobs.errors import InvalidCursor
+from jobs.page import Direction, Page, PageRequest
+from jobs.store.database import Row
+
+T = TypeVar("T")
+
+_VERSION = "1"
+
+
+class Cursors:
+    """Cursors of one list: `kind` names it, and what it is a list of."""
+
+    def __init__(self, kind: str, direction: Direction) -> None:
+        self._prefix = f"{_VERSION}.{kind}.{direction}."
+
+    def write(self, place: object) -> str:
+        """Make the cursor of a place."""
+        return base64.urlsafe_b64encode(f"{self._prefix}{place}".encode()).decode().rstrip("=")
+
+    def read(self, cursor: str) -> str:
+        """Read the place. Raises InvalidCursor for one of another list or order, or none of ours."""
+        try:
+            text = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+        except (binascii.Error, UnicodeError):
+            text = ""
+        if not text.startswith(self._prefix) or "\x00" in text or self.write(text[len(self._prefix) :]) != cursor:
+            raise InvalidCursor("This cursor is not one of this list and order.")
+        return text[len(self._prefix) :]
+
+
+class Keyset:
+    """SQL of a page: conditions, order and limit over a column that is unique."""
+
+    def __init__(self, column: str, direction: Direction, page: PageRequest) -> None:
+        ascending = direction is Direction.ASC
+        self._page = page
+        self.after = f"{column} {'>' if ascending else '<'} "
+        self.before = f"{column} {'<' if ascending else '>'} "
+        self.order = f"ORDER BY {column} {'ASC' if ascending is not page.backward else 'DESC'} LIMIT {page.limit + 1:d}"
+
+    def page(self, rows: Sequence[Row], read: Callable[[Row], T], cursor: Callable[[Row], str]) -> Page[T]:
+        """Make the page of rows that were read with one more than was asked for."""
+        more = len(rows) > self._page.limit
+        kept = list(rows[: self._page.limit])
+        if self._page.backward:
+            kept.reverse()
+        after, before = self._page.after is not None, self._page.before is not None
+        return Page(
+            items=[read(row) for row in kept],
+            cursors=[cursor(row) for row in kept],
+            has_next=before if self._page.backward else more,
+            has_previous=more if self._page.backward else after,
+        )

@@ -1,0 +1,68 @@
+"""Which faults of the drivers mean that the database is not available; all others are bugs and pass as they are."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
+from jobs.errors import StoreUnavailable
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: "it is locked by another process",
+    sqlite3.SQLITE_LOCKED: "it is locked by another process",
+    sqlite3.SQLITE_PROTOCOL: "it is locked by another process",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_PERM: "access is denied",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
+    sqlite3.SQLITE_NOTADB: "its file is not a SQLite database",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged",
+    sqlite3.SQLITE_NOMEM: "there is no memory left",
+}
+_POSTGRES = (
+    asyncpg.PostgresConnectionError,  # 08: the connection broke
+    asyncpg.InterfaceError,  # used after it broke
+    asyncpg.InsufficientResourcesError,  # 53: disk, memory or connections used up
+    asyncpg.OperatorInterventionError,  # 57: shut down, starting, cancelled
+    asyncpg.TransactionRollbackError,  # 40: deadlock, serialisation
+    asyncpg.LockNotAvailableError,  # 55P03: lock_timeout
+    asyncpg.ReadOnlySQLTransactionError,  # 25006: a standby after a failover
+    asyncpg.PostgresSystemError,  # 58: I/O error of the server
+    asyncpg.InvalidAuthorizationSpecificationError,  # 28
+    asyncpg.InvalidCatalogNameError,  # 3D000: the database was dropped
+)
+
+
+@contextmanager
+def sqlite_faults() -> Iterator[None]:
+    """Raise StoreUnavailable in place of SQLite's own error where the file cannot be read or written now."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        why = _SQLITE.get(code & 0xFF) if code is not None else None
+        if why is None:
+            raise
+        raise StoreUnavailable(f"The database does not answer: {why}.") from error
+
+
+@contextmanager
+def postgres_faults() -> Iterator[None]:
+    """Raise StoreUnavailable in place of asyncpg's own error where the server cannot serve now."""
+    try:
+        yield
+    except _POSTGRES as error:
+        raise StoreUnavailable(f"The database does not answer: {_text(error)}") from error
+    except TimeoutError as error:
+        raise StoreUnavailable("The database does not answer in time.") from error
+    except OSError as error:
+        raise StoreUnavailable(f"The database cannot be reached: {_text(error)}") from error
+
+
+def _text(error: BaseException) -> str:
+    text = str(error).strip().rstrip(".")
+    return f"{text or type(error).__name__}."

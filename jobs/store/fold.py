@@ -1,0 +1,215 @@
+"""Folding events into jobs and attempts: pure, one event after the other, without any database.
+
+What is older than what a job already shows, and what comes after its final state, has no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import msgspec
+
+from jobs import event as events
+from jobs.event import JobEvent
+from jobs.job import FINAL, AttemptState, Failure, JobSpec, Reason, State
+from jobs.store.rows import clean
+
+_FINAL = {str(state) for state in FINAL}
+_spec = msgspec.json.Decoder(JobSpec)
+_encode = msgspec.json.Encoder().encode
+
+
+class JobRow(msgspec.Struct):
+    """The FOLDED columns of a job, in their order."""
+
+    run: int = 1
+    version: int = 0
+    state: str = "QUEUED"
+    attempts: int = 0
+    attempt_base: int = 0
+    uncharged: int = 0
+    crashes: int = 0
+    recoveries: int = 0
+    progress: str | None = None
+    progress_ms: int = 0
+    result: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    worker: str | None = None
+    cancel_requested: bool = False
+    updated_ms: int = 0
+    due_ms: int | None = None
+    started_ms: int | None = None
+    finished_ms: int | None = None
+
+
+class AttemptRow(msgspec.Struct):
+    """A row of the attempt table, in the order of its columns."""
+
+    job_id: str
+    run: int
+    number: int
+    state: str
+    worker: str | None
+    started_ms: int
+    finished_ms: int | None
+    error: str | None
+
+    def follow(self, later: AttemptRow) -> None:
+        """Take over what came later. An attempt ends once; record.py says the same in SQL."""
+        if self.state == AttemptState.ACTIVE:
+            self.state, self.finished_ms, self.error = later.state, later.finished_ms, later.error
+            self.worker = later.worker or self.worker
+            self.started_ms = min(self.started_ms, later.started_ms)
+
+
+LogRow = tuple[str, int, int, int, int, str, str | None, str | None]
+"""job_id, run, attempt, at_ms, level, message, context, stack"""
+
+
+class Fold:
+    """Jobs as they were stored, and what a batch of events makes of them."""
+
+    def __init__(self, stored: dict[str, JobRow]) -> None:
+        self._rows = stored
+        self.changed: set[str] = set()
+        self.new: dict[str, JobSpec] = {}
+        """Jobs that only Redis knew (MEMORY)."""
+        self.attempts: dict[tuple[str, int, int], AttemptRow] = {}
+        self.logs: list[LogRow] = []
+
+    def row(self, job_id: str) -> JobRow:
+        """Return the row of a job in `changed` or `new`."""
+        return self._rows[job_id]
+
+    def add(self, event: JobEvent) -> None:
+        """Fold one event. Events of jobs that nobody knows any more are passed over."""
+        row = self._rows.get(event.job)
+        if row is None:
+            if not isinstance(event, events.Enqueued) or not event.spec:
+                return
+            self.new[event.job] = _spec.decode(event.spec)
+            row = self._rows[event.job] = JobRow(run=event.run)
+        if isinstance(event, events.Logged):
+            self._log(row, event)
+        elif isinstance(event, events.Progressed):
+            self._progress(row, event)
+        elif event.run > row.run or (event.run == row.run and event.version > row.version and row.state not in _FINAL):
+            if event.run > row.run:
+                _begin_run(row, event.run)
+            self._transition(row, event)
+            row.version, row.updated_ms = event.version, event.at_ms
+            self.changed.add(event.job)
+
+    def _log(self, row: JobRow, event: events.Logged) -> None:
+        if event.run != row.run:
+            return
+        number = event.attempt + row.attempt_base
+        stack, context = clean(event.stack) or None, event.context or None
+        self.logs.append(
+            (event.job, event.run, number, event.at_ms, int(event.level), clean(event.message), context, stack)
+        )
+
+    def _progress(self, row: JobRow, event: events.Progressed) -> None:
+        stale = event.version < row.version or event.at_ms < row.progress_ms
+        if event.run == row.run and not stale and row.state not in _FINAL:
+            row.progress, row.progress_ms = event.progress, event.at_ms
+            row.updated_ms = max(row.updated_ms, event.at_ms)
+            self.changed.add(event.job)
+
+    def _transition(self, row: JobRow, event: JobEvent) -> None:  # noqa: PLR0912  # one case for each event
+        match event:
+            case events.Enqueued():
+                self._enqueued(row, event)
+            case events.Due():
+                row.state = State.QUEUED
+            case events.Started():
+                self._started(row, event)
+            case events.Completed():
+                self._end(row, event, AttemptState.COMPLETED)
+                _final(row, State.COMPLETED, event.at_ms)
+                row.result = event.result
+            case events.RetryingLater():
+                self._end(row, event, AttemptState.FAILED, event.error)
+                row.state, row.due_ms, row.error = State.RETRYING, event.due_ms, event.error
+            case events.Snoozed():
+                self._end(row, event, AttemptState.SNOOZED)
+                row.state, row.due_ms = State.SCHEDULED, event.due_ms
+                row.uncharged += 1
+            case events.Released():
+                self._end(row, event, AttemptState.RELEASED)
+                row.state = State.QUEUED
+                row.uncharged += 1
+            case events.Reaped():
+                self._end(row, event, AttemptState.LOST, _lost(event.worker))
+                row.state, row.crashes = State.QUEUED, event.crashes
+                row.uncharged += 1
+            case events.Died():
+                poison = event.reason is Reason.POISON
+                self._end(row, event, AttemptState.LOST if poison else AttemptState.FAILED, event.error)
+                _final(row, State.DEAD, event.at_ms)
+                row.reason, row.error = str(event.reason), event.error
+                row.crashes += poison
+            case events.CancelRequested():
+                row.cancel_requested = True
+            case events.Cancelled():
+                self._end(row, event, AttemptState.CANCELLED)
+                _final(row, State.CANCELLED, event.at_ms)
+            case events.Progressed() | events.Logged():
+                pass
+            case _:
+                assert_never(event)
+
+    def _enqueued(self, row: JobRow, event: events.Enqueued) -> None:
+        self._lose(row, event)
+        row.state, row.due_ms = event.state, event.due_ms or None
+        row.attempt_base, row.worker, row.cancel_requested = 0, None, False
+        row.recoveries += event.recovered
+
+    def _started(self, row: JobRow, event: events.Started) -> None:
+        self._lose(row, event)
+        if event.attempt + row.attempt_base <= row.attempts:
+            row.attempt_base = row.attempts + 1 - event.attempt
+        row.attempts = event.attempt + row.attempt_base
+        row.state, row.started_ms, row.worker = State.ACTIVE, event.at_ms, event.worker
+        self._attempt(
+            AttemptRow(event.job, row.run, row.attempts, AttemptState.ACTIVE, event.worker, event.at_ms, None, None)
+        )
+
+    def _lose(self, row: JobRow, event: events.Enqueued | events.Started) -> None:
+        """Close the attempt that was running when Redis lost the job."""
+        if row.state == State.ACTIVE and row.attempts:
+            self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
+
+    def _end(self, row: JobRow, event: Any, state: AttemptState, error: str | None = None) -> None:
+        row.worker = None
+        if event.attempt:
+            number = event.attempt + row.attempt_base
+            row.attempts = max(row.attempts, number)
+            self._close(row, event, number, state, error)
+
+    def _close(self, row: JobRow, event: Any, number: int, state: AttemptState, error: str | None) -> None:
+        # Where the start was never recorded, the end is all that is known.
+        self._attempt(AttemptRow(event.job, row.run, number, state, None, event.at_ms, event.at_ms, error))
+
+    def _attempt(self, attempt: AttemptRow) -> None:
+        key = (attempt.job_id, attempt.run, attempt.number)
+        if key in self.attempts:
+            self.attempts[key].follow(attempt)
+        else:
+            self.attempts[key] = attempt
+
+
+def _begin_run(row: JobRow, run: int) -> None:
+    fresh = JobRow(run=run, recoveries=row.recoveries)
+    for name in JobRow.__struct_fields__:
+        setattr(row, name, getattr(fresh, name))
+
+
+def _final(row: JobRow, state: State, at_ms: int) -> None:
+    row.state, row.finished_ms = state, at_ms
+
+
+def _lost(worker: str) -> str:
+    message = f"The worker {worker} died or lost its lease."
+    return _encode(Failure(type="WORKER_LOST", message=message)).decode()

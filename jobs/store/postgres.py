@@ -1,0 +1,137 @@
+"""PostgreSQL, as a Tortoise engine: a pool of asyncpg whose every wait has an end.
+
+aerich uses it through Tortoise, the store through `Database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+
+from jobs.errors import StoreUnavailable
+from jobs.store.database import Dialect, Row
+from jobs.store.faults import postgres_faults
+
+CONNECT_S = 5.0
+COMMAND_S = 15.0
+"""Longest time one statement may take; a server that has gone silent is given up then."""
+LOCK_MS = 5_000
+POOL_MAX = 10
+_SERVER = {
+    "application_name": "queueql",
+    "lock_timeout": str(LOCK_MS),
+    "idle_in_transaction_session_timeout": "60000",
+    "jit": "off",  # compiling costs more than any of our queries
+}
+
+
+class Client(AsyncpgDBClient):
+    """A database of a PostgreSQL server; `dsn` is its URL."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, dsn: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._dsn = dsn
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Open the pool. The database is always the URL's."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=1,
+            max_size=POOL_MAX,
+            timeout=CONNECT_S,
+            command_timeout=COMMAND_S,
+            server_settings=_SERVER,
+        )
+        await self._post_connect()
+
+    async def connect(self) -> None:
+        """Open the pool now. Raises StoreUnavailable."""
+        with postgres_faults():
+            if self._pool is None:
+                await self.create_connection(with_db=True)
+
+    async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Run a query; once more where the pool's connection turns out to be broken."""
+        try:
+            return await self._fetch(sql, values)
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+                raise
+        return await self._fetch(sql, values)
+
+    async def _fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
+        with postgres_faults():
+            async with self._opened().acquire(timeout=CONNECT_S) as connection:
+                rows: Sequence[Row] = await connection.fetch(sql, *values)
+                return rows
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Writing]:
+        """Open a transaction on a connection of its own."""
+        with postgres_faults():
+            async with self._opened().acquire(timeout=CONNECT_S) as connection, connection.transaction():
+                yield Writing(connection)
+
+    @asynccontextmanager
+    async def alone(self, lock: int, wait_ms: int) -> AsyncIterator[Alone]:
+        """Hold the advisory lock for the block, without a transaction and without a limit on commands."""
+        with postgres_faults():
+            connection = await asyncpg.connect(self._dsn, timeout=CONNECT_S, server_settings=_SERVER)
+            try:
+                await connection.execute(f"SET lock_timeout = {wait_ms:d}")
+                await connection.execute("SELECT pg_advisory_lock($1)", lock)
+                yield Alone(connection)
+            finally:
+                await connection.close(timeout=CONNECT_S)
+
+    def _opened(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise StoreUnavailable("The database is closed.")
+        return self._pool
+
+
+class Writing:
+    """An open transaction."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Run a statement and return its rows."""
+        rows: Sequence[Row] = await self._connection.fetch(sql, *values)
+        return rows
+
+    async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement and return how many rows it changed."""
+        return _changed(await self._connection.execute(sql, *values))
+
+    async def execute_rows(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run a statement over UNNEST, one array for each column, and return how many rows changed."""
+        return _changed(await self._connection.execute(sql, *map(list, zip(*rows, strict=True))))
+
+
+class Alone(Writing):
+    """A connection of its own; each statement commits by itself."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Writing]:
+        """Make one transaction of the block."""
+        async with self._connection.transaction():
+            yield Writing(self._connection)
+
+
+def _changed(status: str) -> int:
+    # "INSERT 0 3", "UPDATE 3", "SELECT 3"
+    count = status.rpartition(" ")[2]
+    return int(count) if count.isdigit() else 0
+
+
+client_class = Client

@@ -1,0 +1,147 @@
+"""Reading history. Every list is a page by keyset; every query has an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from jobs.errors import InvalidCursor
+from jobs.job import Attempt, Job, JobSpec, LogLevel, LogLine
+from jobs.page import Direction, JobWhere, Page, PageRequest
+from jobs.store.cursor import Cursors, Keyset
+from jobs.store.database import Database, Row, among, array
+from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_of, spec_of
+from jobs.store.where import Query, query
+
+_OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
+_COUNTERS = "run, attempts, uncharged, crashes, recoveries"
+_JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
+_UNPUSHED = (
+    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
+    f" AND {_OPEN} AND durability = 'STORE' ORDER BY updated_ms LIMIT $2"
+)
+_UNFINISHED = (
+    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN} AND durability = 'STORE'"  # noqa: S608  # as above
+    " ORDER BY id LIMIT $2"
+)
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A job that has not ended, as the broker has to know it to go on with it."""
+
+    spec: JobSpec
+    run: int
+    attempts: int
+    """Started in this run."""
+    uncharged: int
+    """Of these, how many do not count against max_attempts."""
+    crashes: int
+    recoveries: int
+
+
+class Search:
+    """Queries over the tables. All raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._dialect = database.dialect
+
+    async def job(self, job_id: str) -> Job | None:
+        """Return a job, None where there is none."""
+        rows = await self._database.fetch(f"{_JOB} WHERE id = $1", (job_id,))
+        return job_of(rows[0]) if rows else None
+
+    async def jobs_by_id(self, ids: Sequence[str]) -> dict[str, Job]:
+        """Return those of the jobs that exist."""
+        return {row["id"]: job_of(row) for row in await self._by_id(f"{_JOB} WHERE ", "id", ids)}
+
+    async def jobs(self, where: JobWhere, page: PageRequest, direction: Direction = Direction.DESC) -> Page[Job]:
+        """Return a page of jobs in the order of their creation. Raises InvalidCursor.
+
+        Times are those of `created_ms`; the id must not be made more than an hour apart from it.
+        """
+        cursors = Cursors("job", direction)
+        found = query(self._dialect, where)
+        keyset = Keyset(found.key, direction, page)
+        if page.after is not None:
+            found.where(keyset.after, cursors.read(page.after))
+        if page.before is not None:
+            found.where(keyset.before, cursors.read(page.before))
+        rows = await self._database.fetch(f"{_columns(found)}{found.text()} {keyset.order}", found.values)
+        return keyset.page(rows, job_of, lambda row: cursors.write(row["id"]))
+
+    async def count(self, where: JobWhere, limit: int = 1001) -> int:
+        """Return how many jobs are meant, counting up to `limit`."""
+        found = query(self._dialect, where)
+        sql = f"SELECT count(*) AS n FROM (SELECT 1 FROM job{found.text()} LIMIT {limit:d}) AS counted"  # noqa: S608  # values are parameters
+        return int((await self._database.fetch(sql, found.values))[0]["n"])
+
+    async def attempts(self, job_ids: Sequence[str]) -> dict[str, list[Attempt]]:
+        """Return the attempts of all runs of each job, in order; an empty list for a job without any."""
+        found: dict[str, list[Attempt]] = {job_id: [] for job_id in job_ids}
+        rows = await self._by_id("SELECT * FROM attempt WHERE ", "job_id", job_ids, " ORDER BY job_id, run, number")
+        for row in rows:
+            found[row["job_id"]].append(attempt_of(row))
+        return found
+
+    async def logs(self, job_id: str, page: PageRequest, *, level_min: LogLevel = LogLevel.DEBUG) -> Page[LogLine]:
+        """Return a page of what a job logged, all runs, the oldest first. Raises InvalidCursor."""
+        cursors = Cursors(f"log.{job_id}", Direction.ASC)
+        keyset = Keyset("id", Direction.ASC, page)
+        found = Query(self._dialect)
+        found.where("job_id = ", job_id)
+        if level_min > LogLevel.DEBUG:
+            found.where("level >= ", int(level_min))
+        if page.after is not None:
+            found.where(keyset.after, _number(cursors.read(page.after)))
+        if page.before is not None:
+            found.where(keyset.before, _number(cursors.read(page.before)))
+        rows = await self._database.fetch(f"SELECT * FROM log_line{found.text()} {keyset.order}", found.values)  # noqa: S608  # values are parameters
+        return keyset.page(rows, log_line_of, lambda row: cursors.write(row["id"]))
+
+    async def queues(self) -> list[str]:
+        """Return the names of all queues that ever had a job, in order."""
+        return sorted(row["name"] for row in await self._database.fetch("SELECT name FROM queue"))
+
+    async def unpushed(self, *, created_before_ms: int, limit: int) -> list[Unfinished]:
+        """Return jobs that were accepted before this time and of which no event has been recorded, the oldest first."""
+        return [_unfinished(row) for row in await self._database.fetch(_UNPUSHED, (created_before_ms, limit))]
+
+    async def unfinished(self, *, after_id: str, limit: int) -> list[Unfinished]:
+        """Return jobs that have not ended, in the order of their ids."""
+        return [_unfinished(row) for row in await self._database.fetch(_UNFINISHED, (after_id, limit))]
+
+    async def final_among(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return those of the jobs that have ended, and the run in which they did."""
+        sql = "SELECT id, run FROM job WHERE state IN ('COMPLETED', 'CANCELLED', 'DEAD') AND "
+        return {row["id"]: row["run"] for row in await self._by_id(sql, "id", ids)}
+
+    async def _by_id(self, sql: str, column: str, ids: Sequence[str], order: str = "") -> Sequence[Row]:
+        if not ids:
+            return []
+        where = among(self._dialect, column, 1)
+        return await self._database.fetch(f"{sql}{where}{order}", (array(self._dialect, ids),))
+
+
+def _columns(found: Query) -> str:
+    # Where a tag is joined, the names have to say whose they are.
+    names = ", ".join(f"job.{name}" for name in JOB_NAMES.split(", "))
+    return f"SELECT {names} FROM job" if found.joins else _JOB  # noqa: S608  # names of our own columns
+
+
+def _unfinished(row: Row) -> Unfinished:
+    return Unfinished(
+        spec=spec_of(row),
+        run=row["run"],
+        attempts=row["attempts"],
+        uncharged=row["uncharged"],
+        crashes=row["crashes"],
+        recoveries=row["recoveries"],
+    )
+
+
+def _number(place: str) -> int:
+    if not place.isdecimal() or len(place) > 18:
+        raise InvalidCursor("This cursor is not one of this list and order.")
+    return int(place)
