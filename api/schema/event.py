@@ -59,7 +59,12 @@ class JobEvent:
     @classmethod
     def resolve_type(cls, obj: vocabulary.Event, _info: object, _type: object) -> str:
         """Tell which of the types of events this is."""
-        return _TYPE_NAMES[type(obj)]
+        return TYPES[type(obj)].__name__
+
+    @classmethod
+    def is_type_of(cls, obj: vocabulary.Event, _info: object) -> bool:
+        """Tell whether an event is of this type."""
+        return TYPES.get(type(obj)) is cls
 
 
 @strawberry.type
@@ -209,5 +214,3 @@ TYPES: dict[type[vocabulary.Event], type[JobEvent]] = {
     vocabulary.Cancelled: JobCancelled,
 }
 """What the broker emits: how the schema shows it."""
-
-_TYPE_NAMES = {source: shown.__name__ for source, shown in TYPES.items()}
