@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobs.errors import StartError
+from jobs.errors import QueueQLError, StartError
 from jobs.settings import Settings, load
+
+_BEGAN = time.monotonic()
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,9 +37,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         app(arguments, prog_name="queueql")
-    except StartError as error:
+    except QueueQLError as error:
         sys.stderr.write(f"queueql: {error}\n")
-        sys.exit(error.exit_code)
+        sys.exit(error.exit_code if isinstance(error, StartError) else 1)
 
 
 @app.command()
@@ -54,7 +57,7 @@ def up(host: Host = None, port: Port = None, data: Data = None, tasks: Tasks = N
     preload.everything()
     waiting = fork(names(settings), lambda name: run([name.partition(" ")[0]]))
     try:
-        asyncio.run(run_up(settings, welcome.Screen(), waiting))
+        asyncio.run(run_up(settings, welcome.Screen(_BEGAN), waiting))
     except ChildFailed as failure:
         if not failure.explained:
             sys.stderr.write(f"queueql: {failure}\n")
@@ -75,7 +78,7 @@ def worker(tasks: Tasks = None, data: Data = None) -> None:
     """Run jobs. Any number of these may run."""
     settings = _settings("worker", tasks=tasks, data=data)
     from jobs.tasks import DEMO  # noqa: PLC0415  # as above
-    from jobs.worker import serve  # noqa: PLC0415  # as above
+    from jobs.worker.process import serve  # noqa: PLC0415  # as above
 
     _serve(serve, settings.model_copy(update={"tasks": settings.tasks or (DEMO,)}))
 
@@ -112,7 +115,7 @@ def _settings(process: str, *, tasks: list[str] | None = None, **options: Path |
     settings = load(None, tasks=modules, **options)
     from jobs import logs  # noqa: PLC0415  # after the settings, whose faults are reported without a logger
 
-    logs.set_up(process, json=settings.log_json)
+    logs.set_up(process, level=settings.log_level, json=settings.log_json)
     return settings
 
 

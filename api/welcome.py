@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jobs.tasks import DEMO
@@ -18,48 +18,46 @@ _ENQUEUE = 'mutation { jobEnqueue(input: {task: "demo_countdown"}) { job { id st
 _LIST = "{ tasks { nodes { name } } }"
 
 
-def announce(running: Running) -> None:
-    """Print where QueueQL is, how to get in and what to do next; plain text where stdout is no terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    console.print(Text.assemble(("QueueQL", "bold green"), " runs at ", (running.url, "bold"), _seconds(running)))
-    console.print()
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold", no_wrap=True)
-    for name, value in _facts(running):
-        facts.add_row(f"  {name}", value)
-    console.print(facts)
-    console.print()
-    console.print(Text("  Try it from another terminal:", style="dim"))
-    for line in _curl(running):
-        console.print(f"    {line}", markup=False)
-    console.print()
-    if not is_loopback(running.settings.host):
-        console.print(
-            Text(f"  Other machines can reach {running.settings.host}. They need a token, too.", style="yellow")
-        )
-    console.print(Text("  " + _next_step(running), style="dim"))
-    console.print()
+class Screen:
+    """Where a person reads what happens; plain text where stdout is no terminal."""
+
+    def __init__(self, began: float) -> None:
+        """`began` is when the command began, as `time.monotonic()` gives it."""
+        self._began = began
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def announce(self, running: Running) -> None:
+        """Print where QueueQL is, how to get in and what to do next."""
+        say = self._console.print
+        seconds = f"  (ready in {time.monotonic() - self._began:.1f} s)"
+        say()
+        say(Text.assemble(("QueueQL", "bold green"), " runs at ", (running.url, "bold"), (seconds, "dim")))
+        say()
+        for name, value, note in _facts(running):
+            say(Text.assemble((f"  {name:<9}", "dim"), value, (note and f"  {note}", "dim")))
+        say()
+        say(Text("  Try it from another terminal:", style="dim"))
+        for line in _curl(running):
+            say(Text(f"    {line}"))
+        say()
+        if not is_loopback(running.settings.host):
+            say(Text(f"  Other machines can reach {running.settings.host}; they need a token, too.", style="yellow"))
+        say(Text(f"  {_next_step(running)}", style="dim"))
+        say()
+
+    def farewell(self) -> None:
+        """Say that the stop has begun."""
+        text = "Stopping: running jobs end or are given back. Ctrl-C again stops at once."
+        self._console.print(Text(text, style="dim"))
 
 
-def farewell() -> None:
-    """Say that the stop has begun."""
-    text = "Stopping: running jobs end or are given back. Ctrl-C again stops at once."
-    Console(highlight=False, soft_wrap=True).print(Text(text, style="dim"))
-
-
-def _seconds(running: Running) -> Text:
-    return Text(f"  (ready in {running.started_in_s:.1f} s)", style="dim")
-
-
-def _facts(running: Running) -> list[tuple[str, str]]:
+def _facts(running: Running) -> list[tuple[str, str, str]]:
     settings = running.settings
     return [
-        ("Sign in", f"{running.url}/signin?code={running.access.code}  (works once)"),
-        ("Token", f"{running.access.token}  (kept in {_short(settings.data / 'admin-token')})"),
-        ("Data", _short(settings.data)),
-        ("Tasks", ", ".join(settings.tasks)),
+        ("Sign in", f"{running.url}/signin?code={running.access.code}", "(works once)"),
+        ("Token", running.access.token, f"(kept in {_short(settings.data / 'admin-token')})"),
+        ("Data", _short(settings.data), ""),
+        ("Tasks", ", ".join(settings.tasks), ""),
     ]
 
 

@@ -10,12 +10,16 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_OURS = ("api", "jobs")
 _QUIET = ("asyncio", "aiosqlite", "tortoise", "saq", "uvicorn", "uvicorn.access", "uvicorn.error")
 """Libraries whose warnings matter and whose information does not."""
 
 
-def set_up(process: str, *, json: bool) -> None:
-    """Send this process's log, and that of the libraries, to stderr. `process` names it on every line."""
+def set_up(process: str, *, level: str, json: bool) -> None:
+    """Send this process's log, and that of the libraries, to stderr. `process` names it on every line.
+
+    `level` is for what QueueQL logs itself; libraries: from WARNING on, the user's own code: from INFO on.
+    """
 
     def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["process"] = process
@@ -30,15 +34,19 @@ def set_up(process: str, *, json: bool) -> None:
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
-        last += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_to_json)]
+        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_to_json)]
     else:
         colors = sys.stderr.isatty()
-        last.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=40, sort_keys=False))
+        # The plain traceback: the pretty one shows local variables, and so secrets.
+        plain = structlog.dev.plain_traceback
+        last.append(structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, exception_formatter=plain))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=last))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
     for name in _QUIET:
         library = logging.getLogger(name)
         library.handlers.clear()

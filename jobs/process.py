@@ -9,10 +9,28 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
+from typing import IO, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class Running(Protocol):
+    """What can be done with a process: an `asyncio.subprocess.Process`, as far as it is needed here."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end and return the exit code."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
 
 
 def ends_with_parent(death: signal.Signals) -> Callable[[], None]:
@@ -58,13 +76,13 @@ async def spawn(
     )
 
 
-def signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def signal_group(process: Running, number: signal.Signals) -> None:
     """Send a signal to a process from `spawn` and to all that it started. A process that ended is no fault."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
-async def end(process: asyncio.subprocess.Process, *, within_s: float) -> bool:
+async def end(process: Running, *, within_s: float) -> bool:
     """Ask a process to end, and kill its group when it takes longer. True: it ended by itself."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):

@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator
@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """How long events stay readable for subscribers that come back."""
     payload_max_bytes: int = Field(default=1_048_576, ge=1_024)
     """Largest arguments of one job, as JSON."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
     log_json: bool = False
     """Process logs as JSON lines, for machines."""
 

@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 
 import structlog
 
+from jobs.errors import EpochChanged, QueueQLError
+
 log = structlog.get_logger(__name__)
 
 PAUSE_MIN_S = 0.1
@@ -95,5 +97,7 @@ class Loop(ABC):
     def _report(self, error: Exception) -> None:
         fault = f"{type(error).__name__}: {error}"
         if fault != self._fault:
-            log.warning("loop.fault", loop=self.name, error=fault, exc_info=error)
+            # While Redis is being filled again, waiting is all there is to do; a stack is for what nobody foresaw.
+            write = log.info if isinstance(error, EpochChanged) else log.warning
+            write("loop.fault", loop=self.name, error=fault, exc_info=None if isinstance(error, QueueQLError) else error)
         self._fault = fault

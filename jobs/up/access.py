@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store import Migrator, Store, TokenKind
 from jobs.store.config import database_url
-from jobs.store.migrate import Migrator
-from jobs.store.token import TokenKind, Tokens
 from jobs.up.folder import DataFolder
 from jobs.viewer import Role
 
@@ -36,7 +34,7 @@ async def migrate(settings: Settings) -> list[str]:
     if settings.admin_token:
         store = await Store.open(url)
         try:
-            await ensure_admin(store.tokens, settings.admin_token)
+            await store.tokens.issue(TokenKind.API, "admin", Role.ADMIN, secret=settings.admin_token)
         finally:
             await store.close()
     return applied
@@ -47,17 +45,14 @@ async def prepare(settings: Settings, folder: DataFolder) -> Access:
     await Migrator().migrate(settings.database_url)
     store = await Store.open(settings.database_url)
     try:
-        token = await ensure_admin(store.tokens, settings.admin_token or folder.read_token())
+        token = settings.admin_token or folder.read_token()
+        viewer = await store.tokens.authenticate(token) if token else None
+        if viewer is None or viewer.role is not Role.ADMIN:
+            # The settings rule; a token of the folder that was revoked does not come back.
+            token = await store.tokens.issue(TokenKind.API, "admin", Role.ADMIN, secret=settings.admin_token or None)
         if not settings.admin_token:
             folder.keep_token(token)
         code = await store.tokens.issue(TokenKind.CODE, "sign-in link", Role.ADMIN, CODE_TTL_S)
         return Access(token, code)
     finally:
         await store.close()
-
-
-async def ensure_admin(tokens: Tokens, secret: str) -> str:
-    """Make `secret` (empty: a new one) the value of an admin token, unless it is one already. Returns the secret."""
-    if secret and await tokens.authenticate(secret):
-        return secret
-    return await tokens.issue(TokenKind.API, "admin", Role.ADMIN, None, secret=secret or None)

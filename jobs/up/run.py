@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from jobs.embedded import EmbeddedRedis
-from jobs.errors import StartError
 from jobs.settings import PREFIX, Settings
 from jobs.store.config import database_url
 from jobs.tasks import DEMO
 from jobs.up.access import Access, prepare
-from jobs.up.address import ask, free_port, reachable
+from jobs.up.address import free_port, reachable
 from jobs.up.folder import DataFolder
+from jobs.up.forked import Forked
+from jobs.up.ready import until_ready
 from jobs.up.stop import Stop
 from jobs.up.supervisor import Child, cancel, keep
 
-READY_TIMEOUT_S = 60.0
 SERVE_STOP_S = 15.0
 """How long the API and the services may take to end in order; workers have the settings' grace on top."""
 
@@ -36,29 +36,51 @@ class Running:
     url: str
     """Where the API is, as this machine reaches it."""
     access: Access
-    started_in_s: float
 
 
-async def up(settings: Settings, *, announce: Callable[[Running], None], farewell: Callable[[], None]) -> None:
+class Screen(Protocol):
+    """Where a person reads what happens."""
+
+    def announce(self, running: Running) -> None:
+        """Say that everything answers."""
+
+    def farewell(self) -> None:
+        """Say that the stop begins."""
+
+
+def check(settings: Settings) -> None:
+    """Raise at once what would keep `up` from starting: PortTaken, DataFolderTaken, SettingInvalid."""
+    free_port(settings.host, settings.port)
+    folder = DataFolder(settings.data)
+    folder.take()
+    folder.release()
+
+
+def names(settings: Settings) -> list[str]:
+    """Names of the processes, in the order of their start. The first word is the command."""
+    return ["api", "services", *(f"worker {number}" for number in range(1, settings.workers + 1))]
+
+
+async def up(settings: Settings, screen: Screen, waiting: Mapping[str, Forked]) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP, then stop it in order: workers, services, API, Redis.
 
-    `announce` is called once everything answers, `farewell` when the stop begins after that.
+    `waiting` are processes to begin with, by name; those that are missing, and later ones, are started anew.
     Raises StartError, or ChildFailed where a process does not come up.
     """
     with Stop() as stop:
         try:
             async with AsyncExitStack() as stack:
-                announce(await _start(settings, stack, stop))
-                stack.callback(farewell)
+                running = await _start(settings, stack, stop, waiting)
+                screen.announce(running)
+                stack.callback(screen.farewell)
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             if not stop.requested:
                 raise
 
 
-async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop) -> Running:
+async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop, waiting: Mapping[str, Forked]) -> Running:
     """Start everything; what has been started is on the stack, which stops it the other way round."""
-    began = time.monotonic()
     port = free_port(settings.host, settings.port)
     folder = DataFolder(settings.data)
     folder.take()
@@ -71,20 +93,21 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop) -> Runni
             "tasks": settings.tasks or (DEMO,),
             "redis_url": redis_url,
             "database_url": database_url(settings),
+            "log_level": settings.log_level if "log_level" in settings.model_fields_set else "WARNING",
         }
     )
     access = await prepare(settings, folder)
     children: list[Child] = []
-    for stage in _stages(settings):
+    for stage in _stages(settings, waiting):
         stack.push_async_callback(_stop_all, stage, stop)
         for child in stage:
             await child.start()
         children += stage
-    await _until_ready(children, settings)
+    await until_ready(children, settings)
     for child in children:
         child.keep()
     url = f"http://{reachable(settings.host)}:{settings.port}"
-    return Running(settings, url, access, time.monotonic() - began)
+    return Running(settings, url, access)
 
 
 async def _start_redis(folder: DataFolder, stack: AsyncExitStack) -> str:
@@ -95,21 +118,19 @@ async def _start_redis(folder: DataFolder, stack: AsyncExitStack) -> str:
     return server.url
 
 
-def _stages(settings: Settings) -> list[list[Child]]:
-    """Make the processes, in the order of their start."""
+def _stages(settings: Settings, waiting: Mapping[str, Forked]) -> list[list[Child]]:
+    """Make the processes, in the order of their start: the API, the services, the workers."""
     environ = child_environ(settings, os.environ)
     # They find packages as this process does: the user's folder comes first only where it is first here.
-    flags = [] if sys.path[0] == str(Path.cwd()) else ["-P"]
+    command = [sys.executable, *([] if sys.path[0] == str(Path.cwd()) else ["-P"]), "-m", "queueql"]
 
-    def child(name: str, command: str, stop_s: float) -> Child:
-        return Child(name, [sys.executable, *flags, "-m", "queueql", command], environ, stop_s=stop_s)
+    def child(name: str) -> Child:
+        word = name.partition(" ")[0]
+        stop_s = SERVE_STOP_S + (settings.grace_s if word == "worker" else 0)
+        return Child(name, [*command, word], environ, stop_s=stop_s, waiting=waiting.get(name))
 
-    numbers = range(1, settings.workers + 1)
-    return [
-        [child("api", "api", SERVE_STOP_S)],
-        [child("services", "services", SERVE_STOP_S)],
-        [child(f"worker {number}", "worker", settings.grace_s + SERVE_STOP_S) for number in numbers],
-    ]
+    api, services, *workers = [child(name) for name in names(settings)]
+    return [[api], [services], workers]
 
 
 def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -124,25 +145,3 @@ def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, s
 
 async def _stop_all(children: list[Child], stop: Stop) -> None:
     await asyncio.gather(*(child.stop(stop.hurry) for child in children))
-
-
-async def _until_ready(children: list[Child], settings: Settings) -> None:
-    """Wait for the API's own word that all is well. Raises ChildFailed as soon as one process ends."""
-    ready = asyncio.create_task(_ready(settings))
-    ends = [asyncio.create_task(child.ended()) for child in children]
-    try:
-        done, _ = await asyncio.wait({ready, *ends}, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            if end in done:
-                raise end.result()
-        if ready not in done:
-            _, why = await ask(settings.host, settings.port, "/readyz")
-            raise StartError(f"Not ready after {READY_TIMEOUT_S:.0f} s: {why or 'the API does not answer.'}")
-    finally:
-        for task in (ready, *ends):
-            task.cancel()
-
-
-async def _ready(settings: Settings) -> None:
-    while (await ask(settings.host, settings.port, "/readyz"))[0] != 200:  # noqa: ASYNC110  # it is another process
-        await asyncio.sleep(0.02)

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 
 from jobs.errors import QueueQLError, StartError
-from jobs.process import end, signal_group, spawn
+from jobs.process import Running, end, signal_group, spawn
+from jobs.up.forked import Forked
 
 BACKOFF_MIN_S = 0.5
 BACKOFF_MAX_S = 15.0
@@ -53,13 +54,25 @@ class Backoff:
 class Child:
     """One process that is started again whenever it ends, until it is told to stop."""
 
-    def __init__(self, name: str, argv: Sequence[str], environ: Mapping[str, str], *, stop_s: float) -> None:
-        """Make it, without a start. `stop_s` is how long it may take to end in order."""
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        stop_s: float,
+        waiting: Forked | None = None,
+    ) -> None:
+        """Make it, without a start.
+
+        `stop_s` is how long it may take to end in order; `waiting` is a process to begin with instead of a new one.
+        """
         self.name = name
         self._argv = argv
         self._environ = environ
         self._stop_s = stop_s
-        self._process: asyncio.subprocess.Process | None = None
+        self._waiting = waiting
+        self._process: Running | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -69,7 +82,10 @@ class Child:
 
     async def start(self) -> None:
         """Start it, once."""
-        self._process = await spawn(self._argv, environ=self._environ)
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            waiting.begin(self._environ)
+        self._process = waiting or await spawn(self._argv, environ=self._environ)
 
     async def ended(self) -> ChildFailed:
         """Wait for the end of what `start` started."""

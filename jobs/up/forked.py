@@ -1,0 +1,103 @@
+"""Processes that were forked from one that had imported everything, and wait to be told to begin.
+
+Importing takes most of a start. Done once instead of in every process, it is short, and the memory is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+import setproctitle
+
+from jobs.process import ends_with_parent
+
+SUPPORTED = sys.platform == "linux"
+"""Elsewhere forking is not safe (macOS), or the end of a fork cannot be waited for without a thread."""
+
+
+class Forked:
+    """A waiting process; after `begin` it is used like an `asyncio.subprocess.Process`."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._pipe = pipe
+        self._ended = asyncio.Event()
+
+    def begin(self, environ: Mapping[str, str]) -> None:
+        """Let it run, with this environment. To be called once, in a running loop."""
+        watched = os.pidfd_open(self.pid)
+        asyncio.get_running_loop().add_reader(watched, self._reap, watched)
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self._pipe, "w") as pipe:
+            json.dump(dict(environ), pipe)
+
+    def _reap(self, watched: int) -> None:
+        asyncio.get_running_loop().remove_reader(watched)
+        os.close(watched)
+        _, status = os.waitpid(self.pid, 0)
+        self.returncode = os.waitstatus_to_exitcode(status)
+        self._ended.set()
+
+    async def wait(self) -> int:
+        """Wait for its end and return the exit code; negative for a signal."""
+        await self._ended.wait()
+        return self.returncode or 0
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+
+def fork(names: Sequence[str], become: Callable[[str], None]) -> dict[str, Forked]:
+    """Fork one process per name. Each runs `become(name)` once it is told to begin, and ends with it.
+
+    To be called in the main thread of a process that has no other, before it opens anything.
+    """
+    if not SUPPORTED:
+        return {}
+    gc.freeze()  # the collector would touch, and so copy, what is shared
+    waiting: dict[str, Forked] = {}
+    for name in names:
+        reader, writer = os.pipe()
+        dies_with_parent = ends_with_parent(signal.SIGKILL)
+        pid = os.fork()
+        if pid == 0:
+            for pipe in (writer, *(other._pipe for other in waiting.values())):
+                os.close(pipe)
+            os.setsid()
+            dies_with_parent()
+            _wait_and_become(name, reader, become)
+        os.close(reader)
+        waiting[name] = Forked(pid, writer)
+    gc.unfreeze()
+    return waiting
+
+
+def _wait_and_become(name: str, reader: int, become: Callable[[str], None]) -> NoReturn:
+    setproctitle.setproctitle(f"queueql {name}")
+    code = 1
+    try:
+        with os.fdopen(reader) as pipe:
+            environ = pipe.read()
+        if environ:  # otherwise the parent has ended, or thought better of it
+            os.environ.clear()
+            os.environ.update(json.loads(environ))
+            become(name)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # nothing may return into the parent's code
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
