@@ -97,7 +97,9 @@ class Loop(ABC):
     def _report(self, error: Exception) -> None:
         fault = f"{type(error).__name__}: {error}"
         if fault != self._fault:
-            # While Redis is being filled again, waiting is all there is to do; a stack is for what nobody foresaw.
+            # While Redis is filled again, waiting is all there is to do; a stack is for what nobody foresaw.
             write = log.info if isinstance(error, EpochChanged) else log.warning
-            write("loop.fault", loop=self.name, error=fault, exc_info=None if isinstance(error, QueueQLError) else error)
+            write(
+                "loop.fault", loop=self.name, error=fault, exc_info=None if isinstance(error, QueueQLError) else error
+            )
         self._fault = fault
