@@ -1,12 +1,15 @@
-"""A fresh, migrated database for each test, on SQLite and on PostgreSQL. Imported by conftest.py."""
+"""A fresh, migrated database for each test, on SQLite and on PostgreSQL. A plugin of pytest."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -14,6 +17,8 @@ import pytest
 
 from jobs.store.migrate import Migrator
 from tests.postgres_server import PostgresServer
+
+T = TypeVar("T")
 
 DIALECTS = ("sqlite", "postgres")
 
@@ -28,19 +33,18 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file that others are copied from."""
     path = tmp_path_factory.mktemp("template") / "queueql.db"
-    asyncio.run(Migrator().migrate(f"sqlite://{path}"))
+    _run(Migrator().migrate(f"sqlite://{path}"))
     return path
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
     """Name of a migrated database that others are copied from."""
-    name = f"queueql_template_{uuid.uuid4().hex}"
-    asyncio.run(run_sql(postgres_server.url, f"CREATE DATABASE {name}"))
-    asyncio.run(Migrator().migrate(with_database(postgres_server.url, name)))
-    yield name
-    asyncio.run(run_sql(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with new_postgres(postgres_server) as url:
+        _run(Migrator().migrate(url))
+        yield urlsplit(url).path.lstrip("/")
 
 
 @pytest.fixture(params=DIALECTS)
@@ -51,38 +55,41 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of a database of the newest schema, for this test alone."""
     if dialect == "sqlite":
         path = tmp_path / "queueql.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite://{path}"
     else:
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        async for url in fresh_postgres(server, template=request.getfixturevalue("postgres_template")):
+        server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+        with new_postgres(server, template) as url:
             yield url
 
 
 @pytest.fixture
-async def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+def empty_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of a database without any table; SQLite's file does not exist."""
     if dialect == "sqlite":
         yield f"sqlite://{tmp_path}/data/queueql.db"
     else:
-        async for url in fresh_postgres(request.getfixturevalue("postgres_server")):
+        with new_postgres(request.getfixturevalue("postgres_server")) as url:
             yield url
 
 
-async def fresh_postgres(server: PostgresServer, template: str = "template1") -> AsyncIterator[str]:
+@contextmanager
+def new_postgres(server: PostgresServer, template: str = "template1") -> Iterator[str]:
+    """Make a database for the length of the block and yield its URL."""
     name = f"queueql_{uuid.uuid4().hex}"
-    await run_sql(server.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _run(run_sql(server.url, f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
-        yield with_database(server.url, name)
+        yield urlunsplit(urlsplit(server.url)._replace(path=f"/{name}"))
     finally:
-        await run_sql(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+        _run(run_sql(server.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def run_sql(url: str, sql: str) -> list[asyncpg.Record]:
+    """Run one statement on PostgreSQL, on a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
         rows: list[asyncpg.Record] = await connection.fetch(sql)
@@ -91,5 +98,7 @@ async def run_sql(url: str, sql: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-def with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop of its own: fixtures are set up while pytest's loop may be running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -77,6 +77,7 @@ FOLDED_NAMES = ", ".join(column.name for column in FOLDED)
 JOB_NAMES = f"{SPEC_NAMES}, {FOLDED_NAMES}"
 
 _encode = msgspec.json.Encoder().encode
+_spec = msgspec.json.Decoder(JobSpec).decode
 _backoff = msgspec.json.Decoder(Backoff).decode
 _tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _failure = msgspec.json.Decoder(Failure, strict=False).decode
@@ -98,11 +99,8 @@ def same(stored: JobSpec, given: JobSpec) -> bool:
 
 def storable(spec: JobSpec) -> JobSpec:
     """Return the job with U+0000, which PostgreSQL cannot hold, replaced by U+FFFD wherever it stands."""
-    if b"\\u0000" not in _encode(spec):
-        return spec
-    plain = _clean(msgspec.to_builtins(msgspec.structs.replace(spec, args=msgspec.Raw(b"{}"))))
-    args = orjson.dumps(_clean(args_of(spec)))
-    return msgspec.structs.replace(msgspec.convert(plain, JobSpec), args=msgspec.Raw(args))
+    text = _encode(spec)
+    return spec if b"\\u0000" not in text else _spec(orjson.dumps(_clean(orjson.loads(text))))
 
 
 def clean(text: str) -> str:
@@ -115,7 +113,7 @@ def _clean(value: Any) -> Any:
         return clean(value)
     if isinstance(value, dict):
         return {clean(name): _clean(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_clean(part) for part in value]
     return value
 
