@@ -1,0 +1,32 @@
+-- Note what only SAQ's users look at, tell those who listen, and keep an ended job for its ttl.
+-- request  { { record, id, token or "", ended, ttl_ms, fields: name, value ... } ... }
+--          ended: the caller's own call has just ended the attempt, so its last fields are taken
+-- answer   { true | false ... }; false: the fields were not taken, since the job is the caller's no more
+-- An ended job is copied to kept:ID, where it stays for SAQ's ttl (0: for ever, -1: not at all) when the
+-- recorder has written it to history and forgets it here (forget.lua).
+local answer = {}
+for i, item in ipairs(request) do
+  local name, id, token, ended, ttl, fields = unpack(item, 1, 6)
+  local record, key = P .. 'saq:' .. name, job_key(id)
+  local s, n, x = unpack(redis.call('HMGET', key, 's', 'n', 'x'))
+  answer[i] = false
+  if s and redis.call('HGET', record, 'id') == id then
+    local final = FINAL[s] or false
+    answer[i] = ended or not final and (token == '' or n == token)
+    if answer[i] and #fields > 0 then
+      redis.call('HSET', record, unpack(fields))
+    end
+    if final and ttl < 0 then
+      redis.call('DEL', record)
+    elseif final then
+      redis.call('COPY', key, P .. 'kept:' .. id, 'REPLACE')
+      redis.call('PERSIST', record)
+      if ttl > 0 then
+        redis.call('PEXPIRE', P .. 'kept:' .. id, ttl)
+        redis.call('PEXPIRE', record, ttl)
+      end
+    end
+    redis.call('PUBLISH', 'saq:job:' .. name, not final and x == '1' and 'ABORTING' or s)
+  end
+end
+return commit(answer)

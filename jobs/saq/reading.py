@@ -1,0 +1,279 @@
+"""The half of SAQ's Queue that looks: jobs, counts, and listening for changes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import redis.asyncio
+import saq.job
+from saq.job import Status
+from saq.queue.redis import RedisQueue
+from saq.types import CountKind, DumpType, ListenCallback, LoadType, QueueInfo
+
+from jobs.broker import keys
+from jobs.broker.live import read_job
+from jobs.job import FINAL, State
+from jobs.saq.desk import Desk
+from jobs.saq.job import HeldJob, kept_key, key_of, record_key, seen_job
+from jobs.saq.session import SaqBroker, StandaloneBroker
+from jobs.saq.status import FINAL_STATUSES, status_told
+from jobs.settings import Settings
+from jobs.task import NAME_PATTERN
+
+LOOK_AGAIN_S = 1.0
+"""Who listens looks at the jobs themselves so often: not everybody who changes a job tells SAQ's listeners."""
+CLASSES = range(5)
+
+
+class ReadingQueue(RedisQueue):
+    """Connects, and answers questions."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # SAQ's own signature, and what we need
+        self,
+        redis: redis.asyncio.Redis,
+        name: str = "default",
+        dump: DumpType | None = None,
+        load: LoadType | None = None,
+        max_concurrent_ops: int = 20,
+        swept_error_message: str | None = None,
+        *,
+        url: str | None = None,
+        settings: Settings | None = None,
+        broker: SaqBroker | None = None,
+    ) -> None:
+        if not NAME_PATTERN.fullmatch(name):
+            raise ValueError(f"The name {name!r} is not allowed; letters, digits, '.', '_' and '-' are, at most 128.")
+        super().__init__(redis, name, dump, load, max_concurrent_ops, swept_error_message)
+        self.dump, self.load = dump or json.dumps, load or json.loads
+        self.settings = settings or Settings()
+        self._url = url or _url_of(redis)
+        self._broker = broker
+        self._owns_broker = broker is None
+        self._desk: Desk | None = None
+        self._opening = asyncio.Lock()
+        self._held: dict[str, HeldJob] = {}
+
+    async def connect(self) -> None:
+        """Connect; done by the first call anyway. Raises RedisUnreachable, RedisEvicts."""
+        await super().connect()
+        await self.broker()
+
+    async def broker(self) -> SaqBroker:
+        """Return the broker, connected. Raises RedisUnreachable, RedisEvicts."""
+        if self._broker is None:
+            async with self._opening:
+                if self._broker is None:
+                    self._broker = await StandaloneBroker.open(self._url, self.settings)
+        return self._broker
+
+    async def desk(self) -> Desk:
+        """Return where jobs are handed out and brought back."""
+        broker = await self.broker()
+        if self._desk is None:
+            self._desk = Desk(broker, self.name, self.settings.renew_s)
+        return self._desk
+
+    async def disconnect(self) -> None:
+        """Give back what was dequeued and not started, and close all connections."""
+        if self._desk is not None:
+            await self._desk.close()
+            self._desk = None
+        if self._broker is not None and self._owns_broker:
+            await self._broker.close()
+            self._broker = None
+        await super().disconnect()
+
+    # Jobs
+
+    async def job(self, job_key: str) -> saq.job.Job | None:
+        """Return a job by its key, or by its id where it did not come from SAQ's enqueue."""
+        return (await self.jobs([job_key]))[0]
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[saq.job.Job | None]:
+        """Return jobs by their keys; None where there is none. An ended job can be read for its ttl."""
+        names = list(job_keys)
+        records = await self._hashes([record_key(self.name, name) for name in names])
+        ids = [record[b"id"].decode() if record else name for name, record in zip(names, records, strict=True)]
+        rows = await self._hashes([key for job_id in ids for key in (keys.job(job_id), kept_key(job_id))])
+        found: list[saq.job.Job | None] = []
+        for record, live, kept in zip(records, rows[::2], rows[1::2], strict=True):
+            job = read_job(live or kept)
+            found.append(self._swept(seen_job(self, job, record)) if job and job.queue == self.name else None)
+        return found
+
+    async def _hashes(self, names: Sequence[str]) -> list[dict[bytes, bytes]]:
+        broker = await self.broker()
+        async with broker.client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hgetall(name)
+            rows: list[dict[bytes, bytes]] = await broker.ask(pipeline.execute())
+        return rows
+
+    def _swept(self, job: saq.job.Job) -> saq.job.Job:
+        held = self._held.get(job.key)
+        if held is not None and held.swept and job.status is Status.ACTIVE:
+            job.status, job.error = Status.ABORTING, self.swept_error_message
+        return job
+
+    async def iter_jobs(
+        self,
+        statuses: list[Status] = list(Status),  # noqa: B006  # SAQ's own signature; it is not changed
+        batch_size: int = 100,
+    ) -> AsyncIterator[saq.job.Job]:
+        """Go through all jobs of SAQ's in this queue that can be read."""
+        broker = await self.broker()
+        head, cursor = record_key(self.name, ""), 0
+        while True:
+            cursor, found = await broker.ask(broker.client.scan(cursor, match=f"{head}*", count=batch_size))
+            for job in await self.jobs(name.decode().removeprefix(head) for name in found):
+                if job and job.status in statuses:
+                    yield job
+            if cursor == 0:
+                return
+
+    # Counts
+
+    async def count(self, kind: CountKind) -> int:
+        """Count jobs: `queued` can run now, `active` run, `incomplete` have not ended. Raises ValueError."""
+        if kind not in ("queued", "active", "incomplete"):
+            raise ValueError(f"Can't count unknown type {kind}")
+        return (await self._counts())[kind]
+
+    async def _counts(self) -> dict[str, int]:
+        broker = await self.broker()
+        states = (await broker.counts([self.name]))[self.name]
+        unstarted = len(self._desk.unstarted) if self._desk else 0
+        aborting = await self._count_aborting()
+        return {
+            "queued": max(0, states.get(State.QUEUED, 0) - unstarted),
+            "active": max(0, states.get(State.ACTIVE, 0) + unstarted - aborting),
+            "incomplete": max(0, sum(states.values()) - aborting),
+        }
+
+    async def _count_aborting(self) -> int:
+        """Count the running jobs that were asked to stop; to SAQ they are neither active nor incomplete."""
+        broker = await self.broker()
+        ids = await self._members("cancel")
+        async with broker.client.pipeline(transaction=False) as pipeline:
+            for job_id in ids:
+                pipeline.hmget(keys.job(job_id), ["q", "s"])
+            rows = await broker.ask(pipeline.execute())
+        return sum(row == [self.name.encode(), State.ACTIVE.encode()] for row in rows)
+
+    async def _members(self, kind: str) -> list[str]:
+        """Return the ids in the sets of this kind of all sessions."""
+        broker = await self.broker()
+        sessions = await broker.ask(broker.client.zrange(keys.LEASES, 0, -1))
+        async with broker.client.pipeline(transaction=False) as pipeline:
+            for session in sessions:
+                pipeline.smembers(f"{keys.PREFIX}:{kind}:{session.decode()}")
+            found = await broker.ask(pipeline.execute())
+        return [job_id.decode() for ids in found for job_id in ids]
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:
+        """Describe the queue, its workers and, if asked for, the first jobs of it that have not ended."""
+        info = await super().info()
+        if jobs:
+            info["jobs"] = [job.to_dict() for job in (await self._incomplete_jobs(offset + limit))[offset:]]
+        return info
+
+    async def _incomplete_jobs(self, limit: int) -> list[saq.job.Job]:
+        broker = await self.broker()
+        ids = await self._members("held")
+        async with broker.client.pipeline(transaction=False) as pipeline:
+            for number in CLASSES:
+                pipeline.lrange(f"{keys.PREFIX}:ready:{self.name}:{number}", 0, limit - 1)
+            pipeline.zrange(f"{keys.PREFIX}:due", 0, limit - 1)
+            found = await broker.ask(pipeline.execute())
+        ids += [job_id.decode() for part in found for job_id in part]
+        live = await broker.jobs(list(dict.fromkeys(ids)))
+        ours = [key_of(job) for job in live.values() if job.queue == self.name and job.state not in FINAL]
+        return [job for job in await self.jobs(ours[:limit]) if job]
+
+    # Listening
+
+    async def listen(
+        self,
+        job_keys: Iterable[str],
+        callback: ListenCallback,
+        timeout: float | None = 10,
+        poll_interval: float = 0.5,
+    ) -> None:
+        """Call back when a job changes, until that returns something true.
+
+        Raises TimeoutError where nothing changes for `timeout` seconds (None or 0: for ever). Jobs that
+        have ended already are called back for at once.
+        """
+        waiting = list(job_keys)
+        if not waiting:
+            return
+        loop = asyncio.get_running_loop()
+        messages = await self._pubsub.subscribe(*(self.job_id(key) for key in waiting))
+        seen: dict[str, Status | None] = {}
+        try:
+            deadline = loop.time() + timeout if timeout else None
+            while True:
+                for key, status in await self._changes(waiting, seen):
+                    if await _called(callback, key, status):
+                        return
+                    deadline = loop.time() + timeout if timeout else None
+                while (left := _left(deadline, loop.time())) > 0:
+                    try:
+                        message = await asyncio.wait_for(messages.get(), left)
+                    except TimeoutError:
+                        break
+                    key, status = self.job_key_from_id(message["channel"]), status_told(message["data"].decode())
+                    seen[key] = status
+                    if await _called(callback, key, status):
+                        return
+                    deadline = loop.time() + timeout if timeout else None
+                if deadline is not None and loop.time() >= deadline:
+                    raise TimeoutError
+        finally:
+            await self._pubsub.unsubscribe(messages)
+
+    async def _changes(self, waiting: Sequence[str], seen: dict[str, Status | None]) -> list[tuple[str, Status]]:
+        """Look at the jobs; return those that changed since the last look, at the first look those that ended."""
+        changes = []
+        for key, job in zip(waiting, await self.jobs(waiting), strict=True):
+            status = job.status if job else None
+            if status and (status != seen[key] if key in seen else status in FINAL_STATUSES):
+                changes.append((key, status))
+            seen[key] = status
+        return changes
+
+
+async def _called(callback: ListenCallback, key: str, status: Status) -> bool:
+    answer = callback(key, status)
+    return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _left(deadline: float | None, now: float) -> float:
+    """Seconds until the jobs are to be looked at again."""
+    return LOOK_AGAIN_S if deadline is None else min(LOOK_AGAIN_S, deadline - now)
+
+
+def _url_of(client: redis.asyncio.Redis) -> str:
+    """Return the URL that a client was made with. Raises ValueError where it cannot be told."""
+    pool = client.connection_pool
+    options: dict[str, Any] = dict(pool.connection_kwargs)
+    login = (
+        f"{quote(options.get('username') or '', safe='')}:{quote(options['password'], safe='')}@"
+        if options.get("password")
+        else ""
+    )
+    database = options.get("db") or 0
+    if issubclass(pool.connection_class, redis.asyncio.UnixDomainSocketConnection):
+        return f"unix://{login}{options['path']}?db={database}"
+    if "host" not in options:
+        raise ValueError("The URL of this client cannot be told; give it as url=.")
+    secure = issubclass(pool.connection_class, redis.asyncio.SSLConnection)
+    query = urlencode({name: value for name, value in options.items() if name.startswith("ssl_") and value is not None})
+    return (
+        f"{'rediss' if secure else 'redis'}://{login}{options['host']}:{options.get('port', 6379)}/{database}?{query}"
+    )

@@ -1,0 +1,130 @@
+"""The broker as SAQ's contract needs it: jobs that came from SAQ have a record of their own beside them.
+
+Where a job of SAQ's starts or ends, its record is brought up to date, those who listen are told, and
+an ended job is kept for SAQ's ttl, whoever runs it: SAQ's worker through our Queue, or our Worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from jobs.broker import Broker, Finished, Lane, Reserved, Session, Step, WorkerInfo
+from jobs.clock import now_ms
+from jobs.saq.job import Record
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be noted of a job (lua/note.lua)."""
+
+    record: str
+    id: str
+    token: str
+    ended: bool
+    ttl_ms: int
+    fields: list[str] = []
+    """Name, value as JSON, name, value ..."""
+
+
+class SaqBroker(Broker):
+    """A broker whose sessions keep the records of SAQ's jobs."""
+
+    async def open_session(self, info: WorkerInfo) -> SaqSession:
+        """Open the session of a worker process. Raises BrokerUnavailable, EpochChanged."""
+        session = await super().open_session(info)
+        return SaqSession(self, session.id, int(self._settings.lease_s * 1000))
+
+    async def note(self, notes: Sequence[Note]) -> list[bool]:
+        """Note things of jobs, as often as it takes; False: the job is not the caller's to speak for."""
+        if not notes:
+            return []
+        return [bool(item) for item in await self.insist(self.client, "note", notes)]
+
+
+class StandaloneBroker(SaqBroker):
+    """A broker that gives Redis an epoch where it has none, so that it works without a store."""
+
+    _known_epoch = 0
+
+    async def refresh_epoch(self) -> int:
+        """Read the broker's copy of the epoch, and set it where there is none. Raises BrokerUnavailable."""
+        self._known_epoch = max(self._known_epoch, self.epoch)
+        epoch = await super().refresh_epoch()
+        if epoch == 0:
+            # Above all that this process has seen: what is from before a loss cannot pass for something after it,
+            # and a reconciler, if there is one after all, sees that it is not its own.
+            epoch = await self.raise_epoch(self._known_epoch + 1)
+        return epoch
+
+
+class SaqSession(Session):
+    """A session that keeps the records of SAQ's jobs."""
+
+    def __init__(self, broker: SaqBroker, session_id: str, lease_ms: int) -> None:
+        super().__init__(broker, session_id, lease_ms)
+        self.saq_broker = broker
+        self.worker_id = ""
+        """Id of SAQ's worker, once it is known."""
+        self._held: dict[str, Record] = {}
+        self._last: dict[str, list[str]] = {}
+
+    def lane(self, number: int) -> Lane:
+        """Return the lane of this number."""
+        if number not in self._lanes:
+            self._lanes[number] = SaqLane(self, number)
+        return self._lanes[number]
+
+    def hold(self, reserved: Reserved) -> None:
+        """Remember the job's record until the job has ended here."""
+        record = Record.of(reserved.spec)
+        if record is not None:
+            self._held[reserved.id] = record
+
+    def let_go(self, job_id: str) -> None:
+        """Forget the job's record."""
+        self._held.pop(job_id, None)
+        self._last.pop(job_id, None)
+
+    def last_fields(self, job_id: str, fields: list[str]) -> None:
+        """Give what is to be noted when the job has ended."""
+        self._last[job_id] = fields
+
+    async def start(self, jobs: Sequence[Reserved]) -> list[bool]:
+        """Confirm that the jobs begin now; those answered False must not run. Raises SessionLost."""
+        answer = await super().start(jobs)
+        touched = str(now_ms())
+        worker_id = msgspec.json.encode(self.worker_id or self.id).decode()
+        notes = []
+        for job, confirmed in zip(jobs, answer, strict=True):
+            record = self._held.get(job.id)
+            if confirmed and record:
+                fields = ["touched", touched, "worker_id", worker_id]
+                notes.append(Note(record.name, job.id, job.token, False, record.ttl_ms, fields))
+        await self.saq_broker.note(notes)
+        return answer
+
+    async def ended(self, finished: Sequence[Finished], stale: Sequence[str]) -> None:
+        """Note what a step has given back."""
+        notes, dropped = [], set(stale)
+        for item in finished:
+            record, fields = self._held.pop(item.id, None), self._last.pop(item.id, [])
+            if record and item.id not in dropped:
+                notes.append(Note(record.name, item.id, "", True, record.ttl_ms, fields))
+        await self.saq_broker.note(notes)
+
+
+class SaqLane(Lane):
+    """A lane that keeps the records of SAQ's jobs."""
+
+    def __init__(self, session: SaqSession, number: int) -> None:
+        super().__init__(session.saq_broker, session.id, number)
+        self._saq_session = session
+
+    async def step(self, finished: Sequence[Finished], want: int, queues: Sequence[str]) -> Step:
+        """Give back what is finished and reserve up to `want` jobs, in one call. Raises SessionLost."""
+        step = await super().step(finished, want, queues)
+        for reserved in step.reserved:
+            self._saq_session.hold(reserved)
+        await self._saq_session.ended(finished, step.stale)
+        return step
