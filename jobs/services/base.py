@@ -34,6 +34,7 @@ class Loop(ABC):
         self._stopping = asyncio.Event()
         self._turned_at = time.monotonic()
         self._fault: str | None = None
+        self._fault_type: type[Exception] | None = None
 
     @abstractmethod
     async def turn(self) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
-import redis.asyncio
 
-from tests.system.chaos import check, history, read_ledger, run_with_faults
+from jobs.embedded import socket_of
+from tests.system.chaos import check, flush_all, history, read_ledger, run_with_faults
 from tests.system.product import Api, Product, until_published
 
 TOTAL = 10_000
@@ -27,7 +27,8 @@ def find(product: Product, *words: str) -> psutil.Process:
 
 @pytest.mark.timeout(180)
 async def test_no_accepted_job_is_lost(folder: Path) -> None:
-    environ = {"CHAOS_LEDGER": str(folder / "ledger")}
+    ledger = folder / "ledger"
+    environ = {"CHAOS_LEDGER": str(ledger)}
     with Product(folder, tasks="tests.system.chaos_tasks", environ=environ) as product:
         async with aiohttp.ClientSession() as session:
             api = Api(session, product.url)
@@ -40,9 +41,9 @@ async def test_no_accepted_job_is_lost(folder: Path) -> None:
                 find(product, "-server", "redis").send_signal(signal.SIGKILL)
 
             async def flush() -> None:
-                client = redis.asyncio.Redis.from_url(f"unix://{folder / 'data' / 'redis.sock'}")
-                async with client:
-                    await client.flushall()
+                await flush_all(f"unix://{socket_of(folder / 'data' / 'redis')}")
 
-            accepted, events = await run_with_faults(api, TOTAL, [kill_worker, kill_redis, flush], timeout_s=120)
-            check(accepted, await history(api), read_ledger(folder / "ledger"), events)
+            accepted, events = await run_with_faults(
+                api, ledger, TOTAL, [kill_worker, kill_redis, flush], timeout_s=120
+            )
+            check(accepted, await history(api), read_ledger(ledger), events)
