@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import msgspec
 import structlog
 
-from jobs.errors import QueueQLError
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.viewer import Permission, Viewer, authorise
 
 P = ParamSpec("P")
@@ -47,6 +47,9 @@ class Gate:
         try:
             authorise(viewer, permission)
             return await action()
+        except EpochChanged as error:
+            figures.refused += 1
+            raise BrokerUnavailable(str(error)) from error  # to a caller it is the same: repeat it later
         except QueueQLError:
             figures.refused += 1
             raise

@@ -31,7 +31,10 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Events in their order, each with its cursor. Subscribers with the same filter share one batch object."""
+    """Events in their order, each with its cursor. Subscribers with the same filter share one batch object.
+
+    A batch without events says that there is a gap, or only how far the log was read.
+    """
 
     events: list[tuple[str, JobEvent]]
     end_cursor: str

@@ -12,8 +12,9 @@ from jobs.broker import Broker, PositionedEvent
 from jobs.errors import InvalidCursor
 from jobs.event import Position
 from jobs.feed.batch import EventBatch, Gap, GapReason, parse_cursor
+from jobs.feed.channel import batches_of
 from jobs.feed.filter import EventFilter, FactBook
-from jobs.feed.hub import Hub, batches_of
+from jobs.feed.hub import Hub
 
 BUFFER_MAX = 5_000
 """Events that may wait for one subscriber."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,7 +13,8 @@ from jobs.broker import Broker, PositionedEvent
 from jobs.ending import end
 from jobs.errors import EpochChanged, QueueQLError
 from jobs.event import Position
-from jobs.feed.batch import EventBatch, GapReason
+from jobs.feed.batch import GapReason
+from jobs.feed.channel import REFRESH_S, Channel, Subscriber, batches_of
 from jobs.feed.filter import EventFilter, FactBook
 
 log = structlog.get_logger(__name__)
@@ -27,8 +26,6 @@ BLOCK_MS = 1_000
 """How long to wait for the next event before looking whether anybody listens."""
 LINGER_S = 30.0
 """How long the stream is read on after the last subscriber has gone."""
-BATCH_MAX = 500
-"""Most events in one batch."""
 
 
 class Listener(Protocol):
@@ -45,21 +42,6 @@ class Listener(Protocol):
         """Events may have been missed: assume that anything has happened."""
 
 
-class Subscriber(Protocol):
-    """Somebody who wants the events that fit a filter."""
-
-    filter: EventFilter
-
-    def offer(self, batch: EventBatch) -> None:
-        """Take a batch in. Must not wait."""
-
-    def lose(self, reason: GapReason, cursor: str) -> None:
-        """Events were lost before this cursor."""
-
-    def end(self) -> None:
-        """No more batches will come."""
-
-
 class Hub:
     """Reads the stream once, sorts events by filter, and hands each batch to all subscribers of a filter.
 
@@ -70,18 +52,19 @@ class Hub:
         self._broker = broker
         self._facts = facts
         self._monotonic = monotonic
-        self._subscribers: weakref.WeakSet[Subscriber] = weakref.WeakSet()
+        self._channels: dict[EventFilter, Channel] = {}
         self._listeners: list[Listener] = []
         self._task: asyncio.Task[None] | None = None
         self._used_at = 0.0
         self._failing = False
         self._position: Position | None = None
         self._live = asyncio.Event()
+        self.refresh_s = REFRESH_S
 
     @property
     def subscribers(self) -> int:
         """How many subscribers there are."""
-        return len(self._subscribers)
+        return sum(len(channel.subscribers) for channel in self._channels.values())
 
     @property
     def position(self) -> Position | None:
@@ -99,12 +82,17 @@ class Hub:
 
     def join(self, subscriber: Subscriber) -> None:
         """Hand out to this subscriber from now on."""
-        self._subscribers.add(subscriber)
+        if subscriber.filter not in self._channels:
+            self._channels[subscriber.filter] = Channel(self._monotonic())
+        self._channels[subscriber.filter].subscribers.add(subscriber)
         self.wake()
 
     def leave(self, subscriber: Subscriber) -> None:
         """Hand out no more to this subscriber."""
-        self._subscribers.discard(subscriber)
+        channel = self._channels.get(subscriber.filter)
+        if channel:
+            channel.subscribers.discard(subscriber)
+        self._drop_empty_channels()
 
     def wake(self) -> None:
         """Read the stream from its present end, if it is not being read."""
@@ -123,9 +111,10 @@ class Hub:
         """Stop reading; all subscriptions end."""
         await end(self._task)
         self._task = None
-        for subscriber in list(self._subscribers):
-            subscriber.end()
-        self._subscribers.clear()
+        for channel in self._channels.values():
+            for subscriber in list(channel.subscribers):
+                subscriber.end()
+        self._channels.clear()
         self._position = None
 
     # Reading
@@ -158,7 +147,8 @@ class Hub:
 
     def _is_used(self) -> bool:
         now = self._monotonic()
-        if self._subscribers or any(listener.listening for listener in self._listeners):
+        self._drop_empty_channels()
+        if self._channels or any(listener.listening for listener in self._listeners):
             self._used_at = now
         return now - self._used_at < LINGER_S
 
@@ -187,31 +177,25 @@ class Hub:
         return position
 
     def _lose(self, position: Position) -> None:
-        for subscriber in list(self._subscribers):
-            subscriber.lose(GapReason.BROKER_LOST, str(position))
+        for channel in self._channels.values():
+            for subscriber in list(channel.subscribers):
+                subscriber.lose(GapReason.BROKER_LOST, str(position))
+
+    def _drop_empty_channels(self) -> None:
+        # Subscribers are held weakly: a channel empties without a word.
+        for wanted in [wanted for wanted, channel in self._channels.items() if not channel.subscribers]:
+            del self._channels[wanted]
 
     # Handing out
 
     async def _hand_out(self, batch: Sequence[PositionedEvent]) -> None:
         events = [event for _, event in batch]
         # Looking up takes a while, in which others may subscribe with other filters.
-        while ids := self._facts.missing(events, {one.filter for one in self._subscribers}):
+        while ids := self._facts.missing(events, self._channels):
             await self._facts.look_up(ids)
         self._position = batch[-1][0]
         for listener in self._listeners:
             listener.heard(batch)
-        by_filter = defaultdict[EventFilter, list[Subscriber]](list)
-        for subscriber in self._subscribers:
-            by_filter[subscriber.filter].append(subscriber)
-        for wanted, subscribers in by_filter.items():
-            for part in batches_of(batch, wanted, self._facts):
-                for subscriber in subscribers:
-                    subscriber.offer(part)
-
-
-def batches_of(events: Sequence[PositionedEvent], wanted: EventFilter, facts: FactBook) -> list[EventBatch]:
-    """Return those of the events that fit, in batches of a bounded size; the last one ends where the events end."""
-    fitting = [(str(position), event) for position, event in events if wanted.fits(event, facts.of(event.job))]
-    parts = [fitting[start : start + BATCH_MAX] for start in range(0, len(fitting), BATCH_MAX)]
-    ends = [part[-1][0] for part in parts[:-1]] + [str(events[-1][0])]
-    return [EventBatch(events=part, end_cursor=end) for part, end in zip(parts, ends, strict=False)]
+        now = self._monotonic()
+        for wanted, channel in self._channels.items():
+            channel.offer(batches_of(batch, wanted, self._facts), str(self._position), now, self.refresh_s)

@@ -343,6 +343,16 @@ async def test_a_memory_job_is_known_to_the_broker_only(client: Client, hand: Ha
 # Cancel
 
 
+async def test_while_redis_is_empty_a_cancel_can_be_repeated_later(client: Client) -> None:
+    job = (await enqueue(client)).job
+    await until(lambda: client.pusher.pushed)
+    await client.broker.client.flushall()
+    with pytest.raises(BrokerUnavailable, match="being filled again"):
+        await client.commands.job.cancel(OPERATOR, job.id)
+    await client.broker.raise_epoch(client.broker.epoch + 9)
+    assert (await client.commands.job.cancel(OPERATOR, job.id)).state is State.CANCELLED
+
+
 async def test_a_waiting_job_is_cancelled_at_once_and_once(client: Client) -> None:
     job = (await enqueue(client)).job
     await until(lambda: client.pusher.pushed)

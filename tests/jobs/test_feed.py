@@ -274,6 +274,17 @@ async def test_redis_that_comes_back_with_its_data_is_no_gap(
         server.stop()
 
 
+async def test_the_cursor_of_who_waits_for_something_rare_does_not_grow_old(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    client.feed.hub.refresh_s = 0
+    rare, all_ = live(where=JobWhere(tasks=("nothing",))), live()
+    await enqueue_many(client, 1)
+    await all_.until(1)
+    await rare.batch()
+    assert (rare.events, rare.gaps, rare.cursor) == ([], [], all_.cursor)
+
+
 # Filters
 
 
