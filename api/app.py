@@ -112,7 +112,8 @@ class Gate:
                     headers.setdefault(name, value)
             await send(message)
 
-        if self._hosts.allow(Headers(scope=scope).get("host", "")):
+        names = Headers(scope=scope).getlist("host")
+        if len(names) == 1 and self._hosts.allow(names[0]):
             await self._app(scope, receive, protected)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})

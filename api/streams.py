@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from jobs.errors import Unavailable
 from jobs.viewer import Viewer
 
-RECHECK_S = 5.0
-"""Whoever is not signed in any more is sent away after this time."""
+RECHECK_S = 1.0
+"""Open streams ask so often whether their credentials still hold; the answer may come from a cache."""
 
 
 class Streams:

@@ -72,7 +72,7 @@ class Connection:
         self._socket = socket
         self._credentials: Credentials | None = None
         self._initialised = False
-        self._viewer: Viewer | None = None
+        self._signed_in = asyncio.Event()
         self._operations: dict[str, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -102,9 +102,10 @@ class Connection:
 
     async def _watch(self) -> None:
         """Send away those who do not sign in, and later those who are not signed in any more."""
-        await asyncio.sleep(INIT_S)
-        if not self._initialised:
-            raise Closed(INIT_TIMEOUT, "Connection initialisation timeout")
+        try:
+            await asyncio.wait_for(self._signed_in.wait(), INIT_S)
+        except TimeoutError:
+            raise Closed(INIT_TIMEOUT, "Connection initialisation timeout") from None
         while await still_signed_in(self._find_viewer):  # noqa: ASYNC110  # what is waited for is in the database
             await asyncio.sleep(RECHECK_S)
         raise Closed(FORBIDDEN, "Forbidden")
@@ -151,15 +152,16 @@ class Connection:
         self._initialised = True
         self._credentials = from_payload(payload or {}) or self._endpoint.auth.credentials(self._socket)
         try:
-            self._viewer = await self._find_viewer()
+            viewer = await self._find_viewer()
         except Unavailable:
             raise Closed(TRY_AGAIN_LATER, "Not available now") from None
-        if self._viewer is None:
+        if viewer is None:
             raise Closed(FORBIDDEN, "Forbidden")
+        self._signed_in.set()
         await self._send({"type": "connection_ack"})
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
-        if self._viewer is None:
+        if not self._signed_in.is_set():
             raise Closed(UNAUTHORIZED, "Unauthorized")
         operation_id = message.get("id")
         if not isinstance(operation_id, str) or not operation_id:
