@@ -14,7 +14,7 @@ from jobs.broker.lease import Session
 from jobs.broker.live import read_job
 from jobs.broker.record import Cancelling, Push, Pushed, WorkerInfo, WorkerRecord
 from jobs.broker.stream import Stream
-from jobs.errors import StartError
+from jobs.errors import BrokerUnavailable, RedisUnreachable, StartError
 from jobs.event import Position
 from jobs.job import Durability, Job, State
 from jobs.settings import Settings
@@ -41,6 +41,9 @@ class Broker(Connection):
         try:
             await broker.check()
             await broker.refresh_epoch()
+        except BrokerUnavailable as error:
+            await broker.close()
+            raise RedisUnreachable(str(error)) from None
         except StartError:
             await broker.close()
             raise

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-import saq
+from saq.queue.redis import RedisQueue
 
 from jobs.client import Client
 from jobs.commands.request import EnqueueRequest
@@ -104,7 +104,7 @@ async def one_by_one(send: Callable[[float], Awaitable[Any]], count: int) -> Non
 
 async def saq_drain(bench: Bench, jobs: int) -> dict[str, float]:
     """Enqueue, then drain with SAQ's worker."""
-    queue = saq.Queue.from_url(bench.redis.url, name="bench")
+    queue = RedisQueue.from_url(bench.redis.url, name="bench")
     began = time.perf_counter()
     for _ in range(jobs // 20):
         await asyncio.gather(*(queue.enqueue("noop_saq", ttl=60) for _ in range(20)))
@@ -119,7 +119,7 @@ async def saq_drain(bench: Bench, jobs: int) -> dict[str, float]:
 
 async def saq_latency(bench: Bench, jobs: int) -> dict[str, float]:
     """Enqueue one by one to SAQ's idle worker."""
-    queue = saq.Queue.from_url(bench.redis.url, name="bench")
+    queue = RedisQueue.from_url(bench.redis.url, name="bench")
     with bench.process("saq", "tests.bench.saq_settings.settings", jobs=jobs, BENCH_REDIS=bench.redis.url) as file:
         await until_worker(queue)
         await one_by_one(lambda now: queue.enqueue("noop_saq", sent_s=now, ttl=60), jobs)
@@ -128,7 +128,7 @@ async def saq_latency(bench: Bench, jobs: int) -> dict[str, float]:
     return figures
 
 
-async def until_worker(queue: saq.Queue) -> None:
+async def until_worker(queue: RedisQueue) -> None:
     """Wait until SAQ's worker has said that it is there."""
     async with asyncio.timeout(DEADLINE_S):
         while not (await queue.info())["workers"]:
@@ -164,7 +164,7 @@ def environment(settings: Settings) -> dict[str, str]:
 async def queueql_run(bench: Bench, drain: int, single: int) -> dict[str, Any]:
     """Accept, drain with history on, then measure the latency."""
     settings = settings_of(bench)
-    await Migrator(settings.database_url).migrate()
+    await Migrator().migrate(settings.database_url)
     environ = environment(settings)
     with bench.process("queueql", "services", **environ):
         client = await opened(settings)

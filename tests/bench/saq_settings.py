@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import saq
+from saq.queue.redis import RedisQueue
 
 from tests.bench.noop import noop_saq
 
 settings = {
-    "queue": saq.Queue.from_url(os.environ.get("BENCH_REDIS", "redis://localhost"), name="bench"),
+    "queue": RedisQueue.from_url(os.environ.get("BENCH_REDIS", "redis://localhost"), name="bench"),
     "functions": [noop_saq],
     "concurrency": 100,
     "timers": {"worker_info": 1},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -26,8 +27,17 @@ _STOP_S = 40
 class Process:
     """A process whose output goes to a file, so that a failing test can show it."""
 
-    def __init__(self, name: str, arguments: list[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        cwd: Path = ROOT,
+    ) -> None:
         self.name = name
+        self._cwd = cwd
         self.log = folder / f"{name}.log"
         self._arguments = [sys.executable, "-m", *arguments]
         self._environ = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
@@ -36,7 +46,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._arguments, cwd=ROOT, env=self._environ, stdout=log, stderr=log, start_new_session=True
+                self._arguments, cwd=self._cwd, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
 
     def find(self, pattern: str, timeout_s: float = _READY_S) -> str:
@@ -53,6 +63,10 @@ class Process:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         assert self._process
         return self._process.pid
@@ -63,12 +77,16 @@ class Process:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+    def signal(self, number: signal.Signals) -> None:
         assert self._process
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, within_s: float = _STOP_S) -> int:
+        """Send a signal and return the exit code."""
+        assert self._process
+        self._process.send_signal(number)
         try:
-            return self._process.wait(_STOP_S)
+            return self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             raise
@@ -97,10 +115,21 @@ class Product:
 class Api:
     """A client of the GraphQL API."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str = TOKEN) -> None:
         self._session = session
         self._url = f"{url}/graphql"
-        self._headers = {"Authorization": f"Bearer {TOKEN}"}
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def until_ready(self, timeout_s: float = _READY_S) -> None:
+        """Wait until the process answers that it is ready."""
+        url = self._url.removesuffix("/graphql") + "/readyz"
+        async with asyncio.timeout(timeout_s):
+            while True:
+                with contextlib.suppress(aiohttp.ClientConnectionError):
+                    async with self._session.get(url) as response:
+                        if response.status == 200:
+                            return
+                await asyncio.sleep(0.05)
 
     async def execute(self, document: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run a query or mutation; errors fail the test."""
