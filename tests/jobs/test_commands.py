@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from jobs.broker import Push
 from jobs.client import Client
 from jobs.clock import now_ms
 from jobs.commands import Enqueued, EnqueueRequest
+from jobs.commands.pusher import WAITING_MAX, Pusher
 from jobs.errors import (
     BrokerUnavailable,
     Forbidden,
@@ -28,6 +30,7 @@ from jobs.job import Backoff, Durability, Job, Priority, State
 from jobs.page import JobWhere, PageRequest
 from jobs.store import TokenKind
 from jobs.viewer import Role, Viewer
+from tests.factories import make_spec
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
 from tests.redis_server import RedisServer
@@ -443,6 +446,15 @@ async def test_only_a_dead_or_cancelled_job_can_be_retried(client: Client, hand:
             await client.commands.job.retry(OPERATOR, job_id)
 
 
+async def test_a_job_whose_key_another_one_holds_by_now_cannot_be_retried(client: Client, hand: Hand) -> None:
+    await enqueue(client, key="k")
+    dead = await hand.kill()
+    await hand.record()
+    await enqueue(client, key="k")
+    with pytest.raises(InvalidState, match="has the key k"):
+        await client.commands.job.retry(OPERATOR, dead)
+
+
 # Who may
 
 
@@ -485,3 +497,34 @@ async def test_closing_pushes_what_waits(open_client: Callable[..., Any], client
     answers: list[Enqueued | RequestError] = await other.commands.job.enqueue_many(OPERATOR, requests)
     await other.pusher.stop()
     assert other.pusher.pushed == len(answers) == 500
+
+
+# The pusher
+
+
+async def test_what_waited_too_long_is_left_to_the_reconciler(client: Client) -> None:
+    now = 100.0
+    pusher = Pusher(client.broker, monotonic=lambda: now)
+    pusher.add([Push(spec=make_spec())])
+    now += 6
+    pusher.add([Push(spec=make_spec())])
+    pusher.start()
+    await pusher.stop()
+    assert (pusher.pushed, pusher.left) == (1, 1)
+
+
+async def test_a_push_that_comes_too_late_is_refused_and_left_to_the_reconciler(client: Client) -> None:
+    pusher = Pusher(client.broker, deadline_ms=-1_000)
+    spec = make_spec()
+    pusher.add([Push(spec=spec)])
+    pusher.start()
+    await pusher.stop()
+    assert (pusher.pushed, pusher.left) == (0, 1)
+    assert await client.broker.jobs([spec.id]) == {}
+
+
+async def test_overflow_is_left_to_the_reconciler(client: Client) -> None:
+    pusher = Pusher(client.broker)
+    pusher.add([Push(spec=make_spec())] * (WAITING_MAX + 7))
+    assert (pusher.waiting, pusher.left) == (WAITING_MAX, 7)
+    await pusher.stop()
