@@ -21,7 +21,38 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 
-Given = asyncio.Future[Reserved | None]
+
+class Place:
+    """A caller who waits for a job. It is told that there is none only after Redis was asked for it."""
+
+    __slots__ = ("asked", "given", "late")
+
+    def __init__(self) -> None:
+        self.given: asyncio.Future[Reserved | None] = asyncio.get_running_loop().create_future()
+        self.asked = False
+        self.late = False
+
+    @property
+    def taken(self) -> bool:
+        """The caller has an answer, or went away."""
+        return self.given.done()
+
+    def give(self, reserved: Reserved | None) -> None:
+        """Answer."""
+        if not self.given.done():
+            self.given.set_result(reserved)
+
+    def note_asked(self) -> None:
+        """Redis had nothing."""
+        self.asked = True
+        if self.late:
+            self.give(None)
+
+    def note_late(self) -> None:
+        """Let the caller go as soon as Redis was asked: its time is over."""
+        self.late = True
+        if self.asked:
+            self.give(None)
 
 
 class Desk:
@@ -33,14 +64,13 @@ class Desk:
     """
 
     def __init__(self, broker: SaqBroker, queue: str, renew_s: float) -> None:
-        self.worker_id = ""
         self._broker = broker
         self._queue = queue
         self._renew_s = renew_s
         self._session: SaqSession | None = None
         self._lease: Lease | None = None
         self._opening = asyncio.Lock()
-        self._waiting: deque[Given] = deque()
+        self._waiting: deque[Place] = deque()
         self._finished: list[tuple[Finished, asyncio.Future[bool]]] = []
         self._news = asyncio.Event()
         self._listens = False
@@ -60,8 +90,7 @@ class Desk:
                 self._session = await self._broker.open_session(self._info())
                 self._lease = Lease(self._session, self._renew_s, self._heard)
                 self._lease.start()
-        self._session.worker_id = self.worker_id
-        return self._session
+            return self._session
 
     def _info(self) -> WorkerInfo:
         return WorkerInfo(
@@ -87,15 +116,15 @@ class Desk:
 
     async def reserve(self, timeout_s: float) -> Reserved | None:
         """Wait for a job; None: there was none in time (0: wait for ever). Cancelling this loses no job."""
-        loop = asyncio.get_running_loop()
-        given: Given = loop.create_future()
-        self._waiting.append(given)
+        place = Place()
+        self._waiting.append(place)
         self._wake()
-        timer = loop.call_later(timeout_s, _nothing, given) if timeout_s > 0 else None
+        timer = asyncio.get_running_loop().call_later(timeout_s, place.note_late) if timeout_s > 0 else None
         try:
-            return await given
+            return await place.given
         except asyncio.CancelledError:
-            if given.done() and not given.cancelled() and (reserved := given.result()):
+            given = place.given
+            if not given.cancelled() and given.exception() is None and (reserved := given.result()):
                 self._take_back([reserved])
             raise
         finally:
@@ -108,9 +137,9 @@ class Desk:
             self._serving = asyncio.create_task(self._serve())
 
     def _wanted(self) -> int:
-        while self._waiting and self._waiting[0].done():
+        while self._waiting and self._waiting[0].taken:
             self._waiting.popleft()
-        return sum(not given.done() for given in self._waiting)
+        return sum(not place.taken for place in self._waiting)
 
     async def _serve(self) -> None:
         while True:
@@ -138,6 +167,7 @@ class Desk:
 
     async def _step(self, session: SaqSession, number: int, want: int) -> int:
         batch, self._finished = self._finished, []
+        asking = list(self._waiting) if want else []
         try:
             step = await session.lane(number).step([item for item, _ in batch], want, [self._queue])
         except BaseException as error:
@@ -149,16 +179,18 @@ class Desk:
             if not future.done():
                 future.set_result(item.id not in stale)
         self._hand_out(step.reserved)
+        for place in asking:
+            place.note_asked()
         return step.wait_ms
 
     def _hand_out(self, jobs: list[Reserved]) -> None:
         left = deque(jobs)
         while left and self._waiting:
-            given = self._waiting.popleft()
-            if not given.done():
+            place = self._waiting.popleft()
+            if not place.taken:
                 reserved = left.popleft()
                 self.unstarted.add(reserved.id)
-                given.set_result(reserved)
+                place.give(reserved)
         self._take_back(list(left))
 
     def _take_back(self, jobs: list[Reserved]) -> None:
@@ -170,9 +202,9 @@ class Desk:
         if not isinstance(error, QueueQLError):
             log.error("saq.desk_failed", queue=self._queue, exc_info=error)
         while self._waiting:
-            given = self._waiting.popleft()
-            if not given.done():
-                given.set_exception(error)
+            place = self._waiting.popleft()
+            if not place.taken:
+                place.given.set_exception(error)
 
     # Bringing jobs back
 
@@ -230,19 +262,14 @@ class Desk:
             if task:
                 task.cancel()
                 await asyncio.wait([task])
-        for given in self._waiting:
-            _nothing(given)
+        for place in self._waiting:
+            place.give(None)
         self._waiting.clear()
         for _, future in self._finished:
             future.cancel()
         self._finished.clear()
         if self._session:
             await self._lose(self._session)
-
-
-def _nothing(given: Given) -> None:
-    if not given.done():
-        given.set_result(None)
 
 
 def _settle(future: asyncio.Future[bool], error: BaseException) -> None:

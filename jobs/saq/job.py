@@ -15,6 +15,7 @@ from jobs.retry import MESSAGE_MAX, STACK_MAX, exponential, fixed, readable
 from jobs.saq.status import FINAL_STATUSES, status_of
 
 if TYPE_CHECKING:
+    from jobs.context import Context
     from jobs.saq.reading import ReadingQueue
 
 OWN = "saq"
@@ -62,6 +63,12 @@ class HeldJob(saq.job.Job):
     """The start was confirmed."""
     swept = False
     """It did not say for too long that it is alive, and is being stopped."""
+
+
+class RunningJob(HeldJob):
+    """A job that our Worker runs: what a function finds as `ctx["job"]`."""
+
+    context: Context
 
 
 def encode(dump: Dump, value: Any) -> bytes:
@@ -135,6 +142,16 @@ def held_job(queue: ReadingQueue, reserved: Reserved) -> HeldJob:
     job = HeldJob(**_fields(queue, reserved.spec, queue.load(bytes(reserved.spec.args))))
     job.attempts = reserved.attempt - 1 - reserved.uncharged
     job.reserved = reserved
+    return job
+
+
+def running_job(queue: ReadingQueue, context: Context) -> RunningJob:
+    """Return the job of a context."""
+    job = RunningJob(**_fields(queue, context.spec, queue.load(bytes(context.spec.args))))
+    uncharged = context.attempt - context.failures
+    job.reserved = Reserved(context.job_id, context.token, context.run, context.attempt, uncharged, 0, context.spec)
+    job.confirmed, job.context, job.status = True, context, saq.job.Status.ACTIVE
+    job.attempts, job.started = context.failures, context.started_ms
     return job
 
 

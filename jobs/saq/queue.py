@@ -19,9 +19,9 @@ from jobs.job import FINAL, WAITING, JobSpec, Progress, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, RetryLater
 from jobs.retry import failure
 from jobs.saq.batch import Batch
-from jobs.saq.job import HeldJob, encode, failure_of, held_job, record_key, spec_of
+from jobs.saq.job import HeldJob, RunningJob, encode, failure_of, held_job, record_key, spec_of
 from jobs.saq.reading import ReadingQueue
-from jobs.saq.session import Note
+from jobs.saq.session import Note, StandaloneBroker
 from jobs.saq.status import FINAL_STATUSES
 
 log = structlog.get_logger(__name__)
@@ -63,6 +63,10 @@ class Queue(ReadingQueue):
     def from_url(cls, url: str, **kwargs: Any) -> Self:
         """Create a queue with the URL of a Redis."""
         return cls(redis.asyncio.from_url(url), url=url, **kwargs)
+
+    def sibling(self, name: str) -> Queue:
+        """Return a queue of another name that uses the connections of this one."""
+        return Queue(self.redis, name, self.dump, self.load, url=self._url, settings=self.settings, broker=self._broker)
 
     # Enqueue
 
@@ -136,14 +140,16 @@ class Queue(ReadingQueue):
         return job if isinstance(job, HeldJob) else self._held.get(job.key)
 
     async def _confirm(self, job: saq.job.Job) -> None:
-        desk = await self.desk()
-        desk.worker_id = job.worker_id or desk.worker_id
+        broker = await self.broker()
+        broker.worker_id = job.worker_id or broker.worker_id
         if await self._own(job) is None:
             raise Stale(f"Job {job.key} is not this worker's any more; it must not run here.")
 
     async def _report_progress(self, job: saq.job.Job) -> None:
         held = self._held_job(job)
-        if held and held.reserved and held.confirmed:
+        if isinstance(held, RunningJob):
+            held.context.progress(job.progress, of=1.0)
+        elif held and held.reserved and held.confirmed:
             session = await (await self.desk()).session()
             progress = Progress(done=job.progress, total=1.0, at_ms=now())
             await session.report([Report(id=held.reserved.id, token=held.reserved.token, progress=progress)])
@@ -227,9 +233,6 @@ class Queue(ReadingQueue):
         self._show_end(job, status, result, error)  # a refresh may have come in between
         if logger.isEnabledFor(logging.INFO):
             logger.info("Finished %s", job.info(logger.isEnabledFor(logging.DEBUG)))
-        self.complete += status is Status.COMPLETE
-        self.failed += status is Status.FAILED
-        self.aborted += status is Status.ABORTED
 
     @staticmethod
     def _show_end(job: saq.job.Job, status: Status, result: Any, error: str | None) -> None:
@@ -274,7 +277,6 @@ class Queue(ReadingQueue):
         if not await self._retry_later(job, RetryLater(failure_of(error), delay_ms)):
             log.info("saq.retry_dropped", queue=self.name, job=job.key)
             return
-        self.retried += 1
         if logger.isEnabledFor(logging.INFO):
             logger.info("Retrying %s", job.info(logger.isEnabledFor(logging.DEBUG)))
 
@@ -290,8 +292,11 @@ class Queue(ReadingQueue):
             confirmed = found is not None and found.state is State.ACTIVE
         if reserved is None:
             return False
-        # What did not start did not fail: it goes back as it was.
-        accepted = await (desk.finish(reserved, outcome, ["progress", "0.0"]) if confirmed else desk.put_back(reserved))
+        if confirmed:
+            accepted = await desk.finish(reserved, outcome, ["progress", "0.0"])
+        else:  # what did not start did not fail: it goes back as it was
+            accepted = await desk.put_back(reserved)
+            self.retried += accepted
         self._let_go(held)
         return accepted
 
@@ -301,7 +306,6 @@ class Queue(ReadingQueue):
         match await self._cancel(await self._id(job), job, fields):
             case Cancelling.CANCELLED:
                 job.status, job.error, job.completed = Status.ABORTED, error, now()
-                self.aborted += 1
             case Cancelling.REQUESTED:
                 job.status, job.error = Status.ABORTING, error
 
@@ -309,6 +313,7 @@ class Queue(ReadingQueue):
         broker = await self.broker()
         answer = (await broker.cancel([job_id]))[0]
         ended = answer is Cancelling.CANCELLED
+        self.aborted += ended
         if ended and self._desk:
             self._desk.unstarted.discard(job_id)
         if ended or answer is Cancelling.REQUESTED:
@@ -343,7 +348,7 @@ class Queue(ReadingQueue):
             if held.confirmed and held.heartbeat and seconds(now() - held.touched) > held.heartbeat:
                 held.swept = True
                 swept.append(held.id)
-        if not await broker.is_reconciled():
+        if isinstance(broker, StandaloneBroker) and not await broker.is_reconciled():
             await self._clear_away()
         return swept
 

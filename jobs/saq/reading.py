@@ -15,9 +15,10 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue
 from saq.types import CountKind, DumpType, ListenCallback, LoadType, QueueInfo
 
-from jobs.broker import keys
+from jobs.broker import Finished, keys
 from jobs.broker.live import read_job
 from jobs.job import FINAL, State
+from jobs.outcome import Cancel, Complete, Die, RetryLater
 from jobs.saq.desk import Desk
 from jobs.saq.job import HeldJob, kept_key, key_of, record_key, seen_job
 from jobs.saq.session import SaqBroker, StandaloneBroker
@@ -69,6 +70,7 @@ class ReadingQueue(RedisQueue):
             async with self._opening:
                 if self._broker is None:
                     self._broker = await StandaloneBroker.open(self._url, self.settings)
+                    self._broker.on_ended = self.count_ended
         return self._broker
 
     async def desk(self) -> Desk:
@@ -87,6 +89,18 @@ class ReadingQueue(RedisQueue):
             await self._broker.close()
             self._broker = None
         await super().disconnect()
+
+    def count_ended(self, ended: Finished) -> None:
+        """Count an attempt that ended in this process, for the workers' statistics."""
+        match ended.outcome:
+            case Complete():
+                self.complete += 1
+            case RetryLater():
+                self.retried += 1
+            case Cancel():
+                self.aborted += 1
+            case Die():
+                self.failed += 1
 
     # Jobs
 

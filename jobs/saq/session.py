@@ -6,13 +6,15 @@ an ended job is kept for SAQ's ttl, whoever runs it: SAQ's worker through our Qu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from jobs.broker import Broker, Finished, Lane, Reserved, Session, Step, WorkerInfo
 from jobs.clock import now_ms
+from jobs.outcome import Release
 from jobs.saq.job import Record
+from jobs.settings import Settings
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
@@ -29,6 +31,13 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 
 class SaqBroker(Broker):
     """A broker whose sessions keep the records of SAQ's jobs."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        super().__init__(url, settings)
+        self.worker_id = ""
+        """Id of SAQ's worker in this process, once it is known."""
+        self.on_ended: Callable[[Finished], None] | None = None
+        """Called for each attempt that ended here, unless it was somebody else's by then."""
 
     async def open_session(self, info: WorkerInfo) -> SaqSession:
         """Open the session of a worker process. Raises BrokerUnavailable, EpochChanged."""
@@ -64,8 +73,6 @@ class SaqSession(Session):
     def __init__(self, broker: SaqBroker, session_id: str, lease_ms: int) -> None:
         super().__init__(broker, session_id, lease_ms)
         self.saq_broker = broker
-        self.worker_id = ""
-        """Id of SAQ's worker, once it is known."""
         self._held: dict[str, Record] = {}
         self._last: dict[str, list[str]] = {}
 
@@ -94,7 +101,7 @@ class SaqSession(Session):
         """Confirm that the jobs begin now; those answered False must not run. Raises SessionLost."""
         answer = await super().start(jobs)
         touched = str(now_ms())
-        worker_id = msgspec.json.encode(self.worker_id or self.id).decode()
+        worker_id = msgspec.json.encode(self.saq_broker.worker_id or self.id).decode()
         notes = []
         for job, confirmed in zip(jobs, answer, strict=True):
             record = self._held.get(job.id)
@@ -109,7 +116,13 @@ class SaqSession(Session):
         notes, dropped = [], set(stale)
         for item in finished:
             record, fields = self._held.pop(item.id, None), self._last.pop(item.id, [])
-            if record and item.id not in dropped:
+            if item.id in dropped:
+                continue
+            if self.saq_broker.on_ended:
+                self.saq_broker.on_ended(item)
+            if isinstance(item.outcome, Release):
+                fields = ["error", '"cancelled"']  # what SAQ's worker says of a job that it gives back
+            if record:
                 notes.append(Note(record.name, item.id, "", True, record.ttl_ms, fields))
         await self.saq_broker.note(notes)
 

@@ -1,0 +1,47 @@
+"""The worker's process: imports the tasks, publishes them, and works until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.client import Client
+from jobs.modules import import_tasks
+from jobs.saq.queue import Queue
+from jobs.saq.session import SaqBroker
+from jobs.saq.worker import Worker
+from jobs.settings import Settings
+from jobs.task import default_registry
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then let running jobs end or give them back.
+
+    Raises TasksNotFound, PackageShadowed, TaskInvalid, and what Client.open raises.
+    """
+    import_tasks(settings.tasks)
+    client = await Client.open(settings)
+    try:
+        await client.commands.task.publish(default_registry.definitions())
+        broker = await SaqBroker.open(settings.redis_url, settings)
+        try:
+            await _work(settings, broker)
+        finally:
+            await broker.close()
+    finally:
+        await client.close()
+
+
+async def _work(settings: Settings, broker: SaqBroker) -> None:
+    names = settings.queues or default_registry.queues()
+    queue = Queue.from_url(settings.redis_url, name=names[0], settings=settings, broker=broker)
+    worker: Worker[Any] = Worker(
+        queue,
+        default_registry,
+        queues=names,
+        concurrency=settings.concurrency,
+        shutdown_grace_period_s=settings.grace_s,
+    )
+    try:
+        await worker.start()
+    finally:
+        await queue.disconnect()
