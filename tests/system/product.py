@@ -77,7 +77,7 @@ class Process:
         self._process.kill()
         self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         assert self._process
         self._process.send_signal(number)
 
