@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,7 +67,8 @@ class Caller:
         """Send a document."""
         body = {"query": query, **({"variables": variables} if variables is not None else {})}
         given = {"accept": accept, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return await self.request("POST", headers=given, json=body)
+        given["content-type"] = "application/json"
+        return await self.request("POST", headers=given, data=io.BytesIO(json.dumps(body).encode()))
 
     async def data(self, query: str, **variables: Any) -> dict[str, Any]:
         """Send a document that has to succeed; return its data."""

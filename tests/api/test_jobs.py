@@ -1,0 +1,467 @@
+"""Jobs through the API, on both databases: enqueue, look, cancel, retry, and every kind of bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.client import Client
+from jobs.job import LogLevel, Progress
+from jobs.outcome import Complete
+from tests.api.caller import Caller
+from tests.databases import DIALECTS
+from tests.jobs.hand import Hand
+
+ENQUEUE = """
+mutation ($input: JobEnqueueInput!) {
+  jobEnqueue(input: $input) {
+    job { id }
+    isDuplicate
+    userErrors {
+      __typename message field code
+      ... on ValidationError { path }
+      ... on DuplicateJobError { existingJob { id } }
+    }
+  }
+}
+"""
+SEND_MAIL = """
+mutation ($input: SendMailEnqueueInput!) {
+  sendMailEnqueue(input: $input) {
+    job { id args queue priority maxAttempts tags }
+    userErrors { __typename field code ... on ValidationError { path } }
+  }
+}
+"""
+CANCEL = "mutation ($id: ID!) {jobCancel(input: {id: $id}) {job {id state} userErrors {__typename code field}}}"
+RETRY = """
+mutation ($id: ID!) {
+  jobRetry(input: {id: $id}) {
+    job { id state run }
+    userErrors { __typename code field ... on InvalidStateError { job { state } } }
+  }
+}
+"""
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Both databases."""
+    name: str = request.param
+    request.getfixturevalue(f"{name}_template")
+    return name
+
+
+async def enqueue(api: Caller, task: str = "noop", **given: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.data(ENQUEUE, input={"task": task, **given}))["jobEnqueue"]
+    return payload
+
+
+async def job_of(api: Caller, job_id: str, fields: str) -> dict[str, Any]:
+    job: dict[str, Any] = (await api.data(f"query ($id: ID!) {{job(id: $id) {{{fields}}}}}", id=job_id))["job"]
+    return job
+
+
+async def test_a_job_from_its_options_to_its_end(api: Caller, hand: Hand) -> None:
+    options = {
+        "args": {"to": "a@b.example", "address": {"street": "x"}},
+        "queue": "default",
+        "priority": "HIGH",
+        "maxAttempts": 7,
+        "backoff": {"kind": "LINEAR", "base": "PT5S"},
+        "timeout": "PT1M30S",
+        "owner": "u17",
+        "tags": ["tenant=42", "x"],
+        "metadata": {"trace": [1, None, {"a": 2**60}]},
+        "key": "k1",
+    }
+    payload = await enqueue(api, "send_mail", **options)
+    assert payload["userErrors"] == []
+    job_id = payload["job"]["id"]
+    job = await job_of(
+        api,
+        job_id,
+        "task queue state priority args maxAttempts backoff {kind base factor max jitter} timeout owner tags metadata "
+        "key run version attemptCount durability createdAt updatedAt scheduledAt startedAt finishedAt result "
+        "error {type} reason progress {done} worker crashes recoveries retryOf cancelRequested "
+        "viewerCanRetry viewerCanCancel",
+    )
+    assert job["args"] == options["args"]
+    assert job["metadata"] == options["metadata"]
+    assert (job["task"], job["queue"], job["state"], job["priority"]) == ("send_mail", "default", "QUEUED", "HIGH")
+    assert (job["maxAttempts"], job["timeout"], job["owner"], job["key"]) == (7, "PT1M30S", "u17", "k1")
+    assert sorted(job["tags"]) == ["tenant=42", "x"]
+    assert job["backoff"] == {"kind": "LINEAR", "base": "PT5S", "factor": 2, "max": "PT24H", "jitter": 0.1}
+    assert (job["run"], job["attemptCount"], job["durability"]) == (1, 0, "STORE")
+    assert job["createdAt"].endswith("Z")
+    assert [job[name] for name in ("scheduledAt", "startedAt", "finishedAt", "result", "error", "reason")] == [None] * 6
+    assert (job["viewerCanRetry"], job["viewerCanCancel"]) == (False, True)
+
+    reserved = await hand.start()
+    await hand.progress(reserved, Progress(done=1, total=4, step="render", at_ms=1, eta_ms=2))
+    for level in LogLevel:
+        await hand.log(reserved, level, f"at {level.name}")
+    await hand.finish(reserved, Complete('{"sent": 1}'))
+    await hand.record()
+    job = await job_of(
+        api,
+        job_id,
+        "state result startedAt finishedAt attemptCount viewerCanCancel "
+        "attempts {nodes {run number state worker duration startedAt finishedAt error {message}}} "
+        "progress {percentage done total step message updatedAt estimatedEndAt} "
+        "logs(levelMin: WARNING) {nodes {level message run attempt at context stack}}",
+    )
+    assert (job["state"], job["result"], job["attemptCount"]) == ("COMPLETED", {"sent": 1}, 1)
+    assert job["viewerCanCancel"] is False
+    (attempt,) = job["attempts"]["nodes"]
+    assert (attempt["number"], attempt["state"], attempt["error"]) == (1, "COMPLETED", None)
+    assert attempt["duration"].startswith("PT")
+    assert job["progress"] == {
+        "percentage": 25,
+        "done": 1,
+        "total": 4,
+        "step": "render",
+        "message": None,
+        "updatedAt": "1970-01-01T00:00:00.001Z",
+        "estimatedEndAt": "1970-01-01T00:00:00.002Z",
+    }
+    assert [line["level"] for line in job["logs"]["nodes"]] == ["WARNING", "ERROR"]
+
+
+BAD: list[tuple[dict[str, Any], str, list[str]]] = [
+    ({"task": "nope"}, "UNKNOWN_TASK", ["task"]),
+    ({"task": "send_mail", "args": {}}, "INVALID_ARGUMENTS", ["args", "to"]),
+    ({"task": "send_mail", "args": {"to": 1}}, "INVALID_ARGUMENTS", ["args", "to"]),
+    ({"task": "send_mail", "args": {"to": "x", "more": 1}}, "INVALID_ARGUMENTS", ["args", "more"]),
+    (
+        {"task": "send_mail", "args": {"to": "x", "address": {"street": 1}}},
+        "INVALID_ARGUMENTS",
+        ["args", "address", "street"],
+    ),
+    ({"task": "send_mail", "args": {"to": "x", "factor": float("nan")}}, "INVALID_ARGUMENTS", ["args", "factor"]),
+    ({"task": "send_mail", "args": {"to": "x", "factor": float("inf")}}, "INVALID_ARGUMENTS", ["args", "factor"]),
+    ({"task": "send_mail", "args": {"to": "x", "cc": ["a", None]}}, "INVALID_ARGUMENTS", ["args", "cc", "1"]),
+    ({"task": "send_mail", "args": {"to": "x" * 1_100_000}}, "PAYLOAD_TOO_LARGE", ["args"]),
+    ({"task": "noop", "args": [1]}, "INVALID_ARGUMENTS", ["args"]),
+    ({"task": "noop", "args": "x"}, "INVALID_ARGUMENTS", ["args"]),
+    ({"task": "noop", "queue": "a b"}, "INVALID_OPTION", ["queue"]),
+    ({"task": "noop", "queue": "q" * 129}, "INVALID_OPTION", ["queue"]),
+    ({"task": "noop", "scheduledAt": "2001-01-01T00:00:00Z"}, "INVALID_OPTION", ["scheduledAt"]),
+    ({"task": "noop", "scheduledAt": "9999-01-01T00:00:00Z"}, "INVALID_OPTION", ["scheduledAt"]),
+    ({"task": "noop", "maxAttempts": 0}, "INVALID_OPTION", ["maxAttempts"]),
+    ({"task": "noop", "timeout": "P8D"}, "INVALID_OPTION", ["timeout"]),
+    ({"task": "noop", "backoff": {"base": "P8D"}}, "INVALID_OPTION", ["backoff", "base"]),
+    ({"task": "noop", "backoff": {"jitter": 2}}, "INVALID_OPTION", ["backoff", "jitter"]),
+    ({"task": "noop", "key": ""}, "INVALID_OPTION", ["key"]),
+    ({"task": "noop", "idempotencyKey": "k" * 513}, "INVALID_OPTION", ["idempotencyKey"]),
+    ({"task": "noop", "tags": ["ok", "not ok"]}, "INVALID_OPTION", ["tags", "1"]),
+    ({"task": "noop", "metadata": [1]}, "INVALID_OPTION", ["metadata"]),
+    ({"task": "noop", "metadata": {"x": float("nan")}}, "INVALID_OPTION", ["metadata", "x"]),
+]
+
+
+async def test_bad_input_is_refused_and_nothing_is_enqueued(api: Caller) -> None:
+    for given, code, path in BAD:
+        payload = await enqueue(api, **given)
+        (error,) = payload["userErrors"]
+        assert (error["code"], error["path"]) == (code, path), error
+        assert (error["__typename"], error["field"]) == ("ValidationError", path[0])
+        assert error["message"]
+        assert payload["job"] is None
+    assert (await api.data("{jobs {totalCount {value precision}}}"))["jobs"]["totalCount"] == {
+        "value": 0,
+        "precision": "EXACT",
+    }
+
+
+async def test_a_number_in_the_document_that_no_json_has(api: Caller) -> None:
+    data = await api.data(
+        'mutation {jobEnqueue(input: {task: "send_mail", args: {to: "x", factor: 1e999}}) {userErrors {code}}}'
+    )
+    assert data["jobEnqueue"]["userErrors"] == [{"code": "INVALID_ARGUMENTS"}]
+
+
+async def test_keys(api: Caller) -> None:
+    first = await enqueue(api, key="one")
+    again = await enqueue(api, key="one")
+    assert (first["isDuplicate"], again["isDuplicate"]) == (False, True)
+    assert again["job"] == first["job"]
+    mail = await enqueue(api, "send_mail", args={"to": "a"}, idempotencyKey="i")
+    same = await enqueue(api, "send_mail", args={"to": "a"}, idempotencyKey="i")
+    assert (same["job"], same["isDuplicate"]) == (mail["job"], True)
+    other = await enqueue(api, "send_mail", args={"to": "b"}, idempotencyKey="i")
+    (error,) = other["userErrors"]
+    assert (error["__typename"], error["code"]) == ("DuplicateJobError", "IDEMPOTENCY_MISMATCH")
+
+
+async def test_a_typed_mutation(api: Caller) -> None:
+    args = {
+        "to": "x",
+        "copies": str(2**62),
+        "colour": "RED",
+        "cc": ["a"],
+        "address": {"street": "s", "houseNumber": 4, "neighbours": [{"street": "t"}]},
+        "notBefore": "2030-01-01T02:00:00+02:00",
+        "patience": "PT90S",
+        "campaign": "0197c0de-0000-7000-8000-000000000000",
+        "speed": "VERY_FAST",
+        "extra": {"some_key": 1},
+        "either": "text",
+    }
+    options = {"queue": "other", "priority": "LOW", "maxAttempts": 2, "tags": ["t"], "backoff": {"base": "PT1S"}}
+    payload = (await api.data(SEND_MAIL, input={"args": args, "options": options}))["sendMailEnqueue"]
+    assert payload["userErrors"] == []
+    job = payload["job"]
+    assert (job["queue"], job["priority"], job["maxAttempts"], job["tags"]) == ("other", "LOW", 2, ["t"])
+    assert job["args"] == {
+        "to": "x",
+        "copies": 2**62,
+        "colour": "dark red",
+        "cc": ["a"],
+        "address": {
+            "street": "s",
+            "house_number": 4,
+            "neighbours": [{"street": "t", "house_number": 1}],
+        },
+        "not_before": "2030-01-01T00:00:00.000Z",
+        "patience": "PT1M30S",
+        "campaign": "0197c0de-0000-7000-8000-000000000000",
+        "speed": "very fast",
+        "extra": {"some_key": 1},
+        "either": "text",
+        "factor": 1.0,
+    }
+
+
+async def test_a_typed_mutation_refuses_what_does_not_fit(api: Caller) -> None:
+    for args, part in (
+        ({}, '"to"'),
+        ({"to": 1}, "String"),
+        ({"to": "x", "colour": "GREEN"}, "SendMailColour"),
+        ({"to": "x", "nope": 1}, '"nope"'),
+        ({"to": "x", "notBefore": "tomorrow"}, "DateTime"),
+        ({"to": "x", "copies": 1.5}, "BigInt"),
+        ({"to": "x", "campaign": "x"}, "UUID"),
+    ):
+        answer = await api.post(SEND_MAIL, {"input": {"args": args}})
+        assert answer.status == 400
+        (error,) = answer.json["errors"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert part in error["message"].replace("'", '"')
+    for given, code, path in (
+        ({"args": {"to": "x", "extra": {"a": "b"}}}, "INVALID_ARGUMENTS", ["args", "extra", "a"]),
+        ({"args": {"to": "x"}, "options": {"maxAttempts": 0}}, "INVALID_OPTION", ["options", "maxAttempts"]),
+    ):
+        (error,) = (await api.data(SEND_MAIL, input=given))["sendMailEnqueue"]["userErrors"]
+        assert (error["code"], error["path"], error["field"]) == (code, path, path[0])
+    assert (await api.data("{jobs {nodes {id}}}"))["jobs"]["nodes"] == []
+
+
+async def test_typed_mutations_need_no_more_than_the_task(api: Caller) -> None:
+    data = await api.data("mutation {noopEnqueue {job {task}} anythingEnqueue(input: {args: {a: [1]}}) {job {args}}}")
+    assert data == {"noopEnqueue": {"job": {"task": "noop"}}, "anythingEnqueue": {"job": {"args": {"a": [1]}}}}
+
+
+async def test_many_in_one_call(api: Caller) -> None:
+    document = "mutation ($jobs: [JobEnqueueInput!]!) {jobsEnqueue(input: {jobs: $jobs}) "
+    fields = "{results {job {id} userErrors {code ... on ValidationError {path}}} userErrors {code field}}}"
+    jobs = [{"task": "noop"}] * 300 + [{"task": "nope"}, {"task": "noop", "metadata": 1}] + [{"task": "noop"}] * 698
+    payload = (await api.data(document + fields, jobs=jobs))["jobsEnqueue"]
+    assert payload["userErrors"] == []
+    results = payload["results"]
+    assert len({result["job"]["id"] for result in results if result["job"]}) == 998
+    assert results[300]["userErrors"] == [{"code": "UNKNOWN_TASK", "path": ["task"]}]
+    assert results[301]["userErrors"] == [{"code": "INVALID_OPTION", "path": ["metadata"]}]
+    payload = (await api.data(document + fields, jobs=[*jobs, {"task": "noop"}]))["jobsEnqueue"]
+    assert payload == {"results": [], "userErrors": [{"code": "INVALID_OPTION", "field": "jobs"}]}
+
+
+async def test_cancel_and_retry(api: Caller, hand: Hand, client: Client) -> None:
+    job_id = (await enqueue(api))["job"]["id"]
+    early = (await api.data(RETRY, id=job_id))["jobRetry"]
+    assert early["job"] is None
+    (error,) = early["userErrors"]
+    assert (error["__typename"], error["code"], error["job"]) == (
+        "InvalidStateError",
+        "INVALID_STATE",
+        {"state": "QUEUED"},
+    )
+    assert (await api.data(CANCEL, id=job_id))["jobCancel"] == {
+        "job": {"id": job_id, "state": "CANCELLED"},
+        "userErrors": [],
+    }
+    await hand.record()
+    assert (await job_of(api, job_id, "viewerCanRetry"))["viewerCanRetry"] is True
+    retried = (await api.data(RETRY, id=job_id))["jobRetry"]
+    assert retried == {"job": {"id": job_id, "state": "QUEUED", "run": 2}, "userErrors": []}
+    assert await hand.kill() == job_id
+    await hand.record()
+    job = await job_of(api, job_id, "state reason run error {type message stack} attempts {nodes {run number state}}")
+    assert (job["state"], job["reason"], job["run"]) == ("DEAD", "NOT_RETRYABLE", 2)
+    assert job["error"] == {"type": "ValueError", "message": "no", "stack": None}
+    assert job["attempts"]["nodes"] == [{"run": 2, "number": 1, "state": "FAILED"}]
+    refused = (await api.data(CANCEL, id=job_id))["jobCancel"]
+    assert refused["userErrors"] == [{"__typename": "InvalidStateError", "code": "INVALID_STATE", "field": None}]
+
+
+async def test_what_is_not_there(api: Caller) -> None:
+    for unknown in ("nope", "0197c0de-0000-7000-8000-000000000000", "x" * 5_000, "VGFzazpub3Bl", "\x00", "é"):
+        for document, name in ((CANCEL, "jobCancel"), (RETRY, "jobRetry")):
+            payload = (await api.data(document, id=unknown))[name]
+            assert payload["job"] is None
+            assert payload["userErrors"][0]["code"] == "NOT_FOUND"
+        data = await api.data(
+            "query ($id: ID!) {job(id: $id) {id} node(id: $id) {id} nodes(ids: [$id]) {id} worker(id: $id) {id}}",
+            id=unknown,
+        )
+        assert data == {"job": None, "node": None, "nodes": [None], "worker": None}
+    assert await api.data('{queue(name: "nope") {id} task(name: "nope") {id}}') == {"queue": None, "task": None}
+
+
+async def test_nodes(api: Caller, hand: Hand) -> None:
+    job_id = (await enqueue(api))["job"]["id"]
+    data = await api.data("{tasks {nodes {id name}} workers {nodes {id session}} queues {nodes {id name}}}")
+    ids = [job_id, *(data[kind]["nodes"][0]["id"] for kind in ("tasks", "workers", "queues"))]
+    nodes = (await api.data("query ($ids: [ID!]!) {nodes(ids: $ids) {__typename id}}", ids=ids))["nodes"]
+    assert nodes == [
+        {"__typename": kind, "id": node_id}
+        for kind, node_id in zip(("Job", "Task", "Worker", "Queue"), ids, strict=True)
+    ]
+    worker = data["workers"]["nodes"][0]
+    for given in (worker["id"], worker["session"]):
+        assert (await api.data("query ($id: ID!) {worker(id: $id) {session}}", id=given))["worker"] == {
+            "session": worker["session"]
+        }
+    (error,) = await api.errors("query ($ids: [ID!]!) {nodes(ids: $ids) {id}}", ids=[job_id] * 101)
+    assert error["extensions"] == {"code": "INVALID_OPTION"}
+
+
+async def test_tasks_queues_and_workers(api: Caller, hand: Hand) -> None:
+    await enqueue(api)
+    await enqueue(api, scheduledAt="2030-01-01T00:00:00Z")
+    await enqueue(api, "send_mail", args={"to": "x"})
+    await hand.start()
+    data = await api.data(
+        '{task(name: "send_mail") {name description mutation queue maxAttempts timeout priority durability argsSchema '
+        "resultSchema backoff {base}} "
+        "queues(first: 1) {nodes {name counts {blocked scheduled queued active retrying}} pageInfo {hasNextPage}} "
+        "workers {nodes {host pid version queues tasks concurrency active startedAt seenAt}}}"
+    )
+    task = data["task"]
+    assert (task["mutation"], task["queue"], task["maxAttempts"], task["timeout"]) == (
+        "sendMailEnqueue",
+        "email",
+        5,
+        "PT30S",
+    )
+    assert task["description"] == "Send a mail."
+    assert task["argsSchema"]["required"] == ["to"]
+    assert task["resultSchema"] == {"type": "integer"}
+    assert data["queues"]["nodes"] == [
+        {"name": "default", "counts": {"blocked": 0, "scheduled": 1, "queued": 0, "active": 1, "retrying": 0}}
+    ]
+    assert data["queues"]["pageInfo"]["hasNextPage"] is True
+    (worker,) = data["workers"]["nodes"]
+    assert (worker["host"], worker["concurrency"], worker["active"]) == ("test", 10, 1)
+
+
+PAGE = """
+query ($first: Int, $after: Cursor, $last: Int, $before: Cursor, $direction: OrderDirection!) {
+  jobs(first: $first, after: $after, last: $last, before: $before, orderBy: {direction: $direction}) {
+    nodes { id }
+    edges { cursor node { id } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    totalCount { value precision }
+  }
+}
+"""
+
+
+async def test_pages_forward_and_backward(api: Caller) -> None:
+    ids = [(await enqueue(api))["job"]["id"] for _ in range(5)]
+    for direction, expected in (("ASC", ids), ("DESC", ids[::-1])):
+        forward: list[str] = []
+        cursor, pages = None, 0
+        while True:
+            page = (await api.data(PAGE, first=2, after=cursor, direction=direction))["jobs"]
+            assert page["totalCount"] == {"value": 5, "precision": "EXACT"}
+            assert page["pageInfo"]["hasPreviousPage"] is (pages > 0)
+            assert [edge["node"] for edge in page["edges"]] == page["nodes"]
+            forward += [node["id"] for node in page["nodes"]]
+            cursor, pages = page["pageInfo"]["endCursor"], pages + 1
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+        assert (forward, pages) == (expected, 3)
+        backward: list[str] = []
+        cursor = None
+        while True:
+            page = (await api.data(PAGE, last=2, before=cursor, direction=direction))["jobs"]
+            backward = [node["id"] for node in page["nodes"]] + backward
+            cursor = page["pageInfo"]["startCursor"]
+            if not page["pageInfo"]["hasPreviousPage"]:
+                break
+        assert backward == expected
+
+
+async def test_windows_that_make_no_sense(api: Caller) -> None:
+    for given in ({"first": 0}, {"first": 101}, {"last": -1}, {"first": 1, "last": 1}):
+        (error,) = await api.errors(PAGE, direction="ASC", **given)
+        assert error["extensions"] == {"code": "INVALID_OPTION"}
+    some_job = (await enqueue(api))["job"]["id"]
+    of_a_queue = (await api.data("{queues {edges {cursor}}}"))["queues"]["edges"][0]["cursor"]
+    for cursor in ("nope", "%%%", "é", "a" * 5_000, of_a_queue, some_job):
+        for name in ("after", "before"):
+            (error,) = await api.errors(PAGE, direction="ASC", **{name: cursor})
+            assert error["extensions"] == {"code": "INVALID_CURSOR"}, cursor
+        inner = f'query ($c: Cursor) {{job(id: "{some_job}") {{attempts(after: $c) {{nodes {{run}}}}}}}}'
+        (error,) = await api.errors(inner, c=cursor)
+        assert error["extensions"] == {"code": "INVALID_CURSOR"}
+
+
+async def test_filters(api: Caller, hand: Hand) -> None:
+    done = (await enqueue(api, owner="ann", tags=["a"]))["job"]["id"]
+    assert await hand.complete() == done
+    await hand.record()
+    waits = (await enqueue(api, "send_mail", args={"to": "x"}, owner="bob", tags=["a", "b"]))["job"]["id"]
+    created = (await job_of(api, waits, "createdAt"))["createdAt"]
+    document = "query ($where: JobWhere) {jobs(where: $where) {nodes {id}}}"
+    for where, expected in (
+        ({}, [waits, done]),
+        ({"states": ["COMPLETED", "DEAD"]}, [done]),
+        ({"states": ["QUEUED"]}, [waits]),
+        ({"tasks": ["send_mail"]}, [waits]),
+        ({"queues": ["email"]}, [waits]),
+        ({"owners": ["ann", "carl"]}, [done]),
+        ({"tags": ["a"]}, [waits, done]),
+        ({"tags": ["b"], "owners": ["ann"]}, []),
+        ({"createdFrom": created}, [waits]),
+        ({"createdUntil": created}, [done]),
+    ):
+        nodes = (await api.data(document, where=where))["jobs"]["nodes"]
+        assert [node["id"] for node in nodes] == expected, where
+    (error,) = await api.errors(document, where={"tags": ["t"] * 101})
+    assert error["extensions"] == {"code": "INVALID_OPTION"}
+
+
+async def test_attempts_of_a_page_are_read_at_once(api: Caller, hand: Hand) -> None:
+    for _ in range(3):
+        await enqueue(api)
+        await hand.complete()
+    await hand.record()
+    data = await api.data("{jobs {nodes {attempts(last: 1) {edges {cursor node {number}} pageInfo {hasNextPage}}}}}")
+    for node in data["jobs"]["nodes"]:
+        assert node["attempts"]["edges"][0]["node"] == {"number": 1}
+
+
+async def test_a_job_that_is_not_recorded_yet(api: Caller, hand: Hand) -> None:
+    job_id = (await enqueue(api))["job"]["id"]
+    await hand.complete("42")
+    assert await job_of(api, job_id, "state result") == {"state": "COMPLETED", "result": 42}
+
+
+async def test_large_numbers_keep_every_digit_or_are_refused(api: Caller) -> None:
+    payload = await enqueue(api, "anything", args={"n": 2**63 - 1})
+    assert (await job_of(api, payload["job"]["id"], "args"))["args"] == {"n": 2**63 - 1}
+    payload = await enqueue(api, "anything", args={"n": 2**100})
+    assert payload["userErrors"][0]["path"] == ["args", "n"]
