@@ -23,17 +23,25 @@ _SQLITE = {
     sqlite3.SQLITE_CORRUPT: "its file is damaged",
     sqlite3.SQLITE_NOMEM: "there is no memory left",
 }
-_POSTGRES = (
+BROKEN = (
     asyncpg.PostgresConnectionError,  # 08: the connection broke
     asyncpg.InterfaceError,  # used after it broke
+    asyncpg.InternalClientError,  # used while it breaks
+    asyncpg.AdminShutdownError,  # 57P01: the server closes it
+    asyncpg.CrashShutdownError,  # 57P02
+    OSError,
+)
+"""Faults of one connection: another one may work."""
+_POSTGRES = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,  # 53: disk, memory or connections used up
     asyncpg.OperatorInterventionError,  # 57: shut down, starting, cancelled
     asyncpg.TransactionRollbackError,  # 40: deadlock, serialisation
     asyncpg.LockNotAvailableError,  # 55P03: lock_timeout
     asyncpg.ReadOnlySQLTransactionError,  # 25006: a standby after a failover
     asyncpg.PostgresSystemError,  # 58: I/O error of the server
-    asyncpg.InvalidAuthorizationSpecificationError,  # 28
-    asyncpg.InvalidCatalogNameError,  # 3D000: the database was dropped
 )
 
 
@@ -48,6 +56,16 @@ def sqlite_faults() -> Iterator[None]:
         if why is None:
             raise
         raise StoreUnavailable(f"The database does not answer: {why}.") from error
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Raise StoreUnavailable for whatever keeps a connection from being made."""
+    with postgres_faults():
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            raise StoreUnavailable(f"The database cannot be connected to: {_text(error)}") from error
 
 
 @contextmanager

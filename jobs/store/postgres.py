@@ -14,7 +14,7 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
 from jobs.errors import StoreUnavailable
 from jobs.store.database import Dialect, Row
-from jobs.store.faults import postgres_faults
+from jobs.store.faults import BROKEN, connecting, postgres_faults
 
 CONNECT_S = 5.0
 COMMAND_S = 15.0
@@ -52,8 +52,8 @@ class Client(AsyncpgDBClient):
 
     async def connect(self) -> None:
         """Open the pool now. Raises StoreUnavailable."""
-        with postgres_faults():
-            if self._pool is None:
+        if self._pool is None:
+            with connecting():
                 await self.create_connection(with_db=True)
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
@@ -61,28 +61,29 @@ class Client(AsyncpgDBClient):
         try:
             return await self._fetch(sql, values)
         except StoreUnavailable as error:
-            if not isinstance(error.__cause__, (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+            if self._pool is None or not isinstance(error.__cause__, BROKEN):
                 raise
+            # What broke one has broken all that are idle: a restart, a failover.
+            await self._pool.expire_connections()
         return await self._fetch(sql, values)
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
-        with postgres_faults():
-            async with self._opened().acquire(timeout=CONNECT_S) as connection:
-                rows: Sequence[Row] = await connection.fetch(sql, *values)
-                return rows
+        async with self._acquired() as connection:
+            rows: Sequence[Row] = await connection.fetch(sql, *values)
+            return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Writing]:
         """Open a transaction on a connection of its own."""
-        with postgres_faults():
-            async with self._opened().acquire(timeout=CONNECT_S) as connection, connection.transaction():
-                yield Writing(connection)
+        async with self._acquired() as connection, connection.transaction():
+            yield Writing(connection)
 
     @asynccontextmanager
     async def alone(self, lock: int, wait_ms: int) -> AsyncIterator[Alone]:
         """Hold the advisory lock for the block, without a transaction and without a limit on commands."""
-        with postgres_faults():
+        with connecting():
             connection = await asyncpg.connect(self._dsn, timeout=CONNECT_S, server_settings=_SERVER)
+        with postgres_faults():
             try:
                 await connection.execute(f"SET lock_timeout = {wait_ms:d}")
                 await connection.execute("SELECT pg_advisory_lock($1)", lock)
@@ -90,10 +91,18 @@ class Client(AsyncpgDBClient):
             finally:
                 await connection.close(timeout=CONNECT_S)
 
-    def _opened(self) -> asyncpg.Pool:
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[asyncpg.Connection]:
         if self._pool is None:
             raise StoreUnavailable("The database is closed.")
-        return self._pool
+        pool = self._pool
+        with connecting():
+            connection = await pool.acquire(timeout=CONNECT_S)
+        with postgres_faults():
+            try:
+                yield connection
+            finally:
+                await pool.release(connection)
 
 
 class Writing:
