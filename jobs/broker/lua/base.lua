@@ -156,13 +156,21 @@ local function end_session(session, limit)
   return reaped, done
 end
 
+-- One command for many members; Lua's stack bounds how many arguments a call can have.
+local function in_chunks(command, key, members)
+  for first = 1, #members, 1000 do
+    redis.call(command, key, unpack(members, first, math.min(first + 999, #members)))
+  end
+end
+
 -- Write what the script has gathered: one entry of the stream, the counters, the markers that wake workers.
 local function commit(answer)
   if #events > 0 then
     local entry = redis.call('XADD', P .. 'events', '*', 'e', cmsgpack.pack({ tonumber(epoch), events }))
-    for _, id in ipairs(finals) do
-      redis.call('RPUSH', P .. 'finals', entry .. ':' .. id)
+    for i, id in ipairs(finals) do
+      finals[i] = entry .. ':' .. id
     end
+    in_chunks('RPUSH', P .. 'finals', finals)
   end
   for queue, states in pairs(deltas) do
     for state, delta in pairs(states) do

@@ -1,11 +1,11 @@
 -- Remove final jobs whose end the recorder has written. A tombstone stays for a while, so that a push
 -- that was on its way all the time does not run the job again.
--- request  { recorded ms, recorded seq, limit }
+-- request  { recorded ms, recorded seq, limit (at most 5,000) }
 -- answer   how many entries were read; fewer than the limit: all that is recorded is forgotten
 local TOMBSTONE_MS = 20000
 local ms, seq, limit = unpack(request, 1, 3)
 local head = redis.call('LRANGE', P .. 'finals', 0, limit - 1)
-local read = 0
+local read, keys = 0, {}
 for _, entry in ipairs(head) do
   local entry_ms, entry_seq, id = entry:match('^(%d+)-(%d+):(.*)$')
   entry_ms, entry_seq = tonumber(entry_ms), tonumber(entry_seq)
@@ -16,9 +16,12 @@ for _, entry in ipairs(head) do
   local s, r = unpack(redis.call('HMGET', job_key(id), 's', 'r'))
   -- a job that was run again meanwhile is alive
   if s and FINAL[s] then
-    redis.call('DEL', job_key(id))
+    keys[#keys + 1] = job_key(id)
     redis.call('SET', P .. 'done:' .. id, r, 'PX', TOMBSTONE_MS)
   end
+end
+if #keys > 0 then
+  redis.call('DEL', unpack(keys))
 end
 if read > 0 then
   redis.call('LTRIM', P .. 'finals', read, -1)

@@ -9,9 +9,12 @@ if not redis.call('ZSCORE', P .. 'leases', session) then
   return redis.error_reply('LOST')
 end
 
-local function describe(id)
-  local token, r, a, g, c, b = unpack(redis.call('HMGET', job_key(id), 'n', 'r', 'a', 'g', 'c', 'b'))
-  return { id, token, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b }
+-- { id, token, run, attempt, uncharged, crashes, spec } of a job that waits for its start
+local function read(id)
+  local s, n, r, a, g, c, b = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'a', 'g', 'c', 'b'))
+  if s == 'QUEUED' then
+    return { id, n, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b }
+  end
 end
 
 local last = redis.call('HGET', session_key, 'lane:' .. lane)
@@ -20,9 +23,10 @@ if last then
   if done[1] == number then
     local again = {}
     for _, pair in ipairs(done[2]) do
-      -- one that was taken away meanwhile is not handed out twice
-      if redis.call('HGET', job_key(pair[1]), 'n') == pair[2] then
-        again[#again + 1] = describe(pair[1])
+      local job = read(pair[1])
+      -- one that was taken away or has started meanwhile is not handed out twice
+      if job and job[2] == pair[2] then
+        again[#again + 1] = job
       end
     end
     return cmsgpack.pack({ again, done[3], 0 })
@@ -67,8 +71,8 @@ local ended = {
   end,
 }
 
-local stale = {}
-for _, item in ipairs(finished) do
+local stale, given_back = {}, {}
+for i, item in ipairs(finished) do
   local id, token, outcome, first, second = unpack(item, 1, 5)
   local key = job_key(id)
   local s, n, r, v, a, q, x = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'x'))
@@ -84,8 +88,9 @@ for _, item in ipairs(finished) do
   else
     stale[#stale + 1] = id
   end
-  redis.call('SREM', P .. 'held:' .. session, id)
+  given_back[i] = id
 end
+in_chunks('SREM', P .. 'held:' .. session, given_back)
 
 promote(100)
 
@@ -105,24 +110,16 @@ local function quotas(turns)
   return quota, turn
 end
 
-local reserved, pairs_reserved = {}, {}
-local function reserve(id)
-  local s, n = unpack(redis.call('HMGET', job_key(id), 's', 'n'))
-  -- an id in the list whose job was cancelled or reserved meanwhile is skipped
-  if s ~= 'QUEUED' or n ~= '' then
-    return
-  end
-  local token = epoch .. '-' .. redis.call('INCR', P .. 'token')
-  redis.call('HSET', job_key(id), 'n', token, 'w', session)
-  redis.call('SADD', P .. 'held:' .. session, id)
-  reserved[#reserved + 1] = describe(id)
-  pairs_reserved[#pairs_reserved + 1] = { id, token }
-end
-
+local reserved, seen = {}, {}
 local function take(queue, class, most)
   local ids = most > 0 and redis.call('LPOP', P .. 'ready:' .. queue .. ':' .. class, most)
   for _, id in ipairs(ids or {}) do
-    reserve(id)
+    local job = not seen[id] and read(id)
+    -- an id in the list whose job was cancelled or reserved meanwhile is skipped
+    if job and job[2] == '' then
+      seen[id] = true
+      reserved[#reserved + 1] = job
+    end
   end
 end
 
@@ -161,6 +158,17 @@ if want > 0 then
   end
 end
 
+local held, tokens = {}, {}
+if #reserved > 0 then
+  local first = redis.call('INCRBY', P .. 'token', #reserved) - #reserved
+  for i, job in ipairs(reserved) do
+    job[2] = epoch .. '-' .. first + i
+    redis.call('HSET', job_key(job[1]), 'n', job[2], 'w', session)
+    held[i], tokens[i] = job[1], { job[1], job[2] }
+  end
+  in_chunks('SADD', P .. 'held:' .. session, held)
+end
+
 local wait = left > 0 and 0 or until_due(5000)
-redis.call('HSET', session_key, 'lane:' .. lane, cmsgpack.pack({ number, pairs_reserved, stale }))
+redis.call('HSET', session_key, 'lane:' .. lane, cmsgpack.pack({ number, tokens, stale }))
 return commit({ reserved, stale, wait })
