@@ -77,8 +77,8 @@ def api(host: Host = None, port: Port = None, data: Data = None) -> None:
 def worker(tasks: Tasks = None, data: Data = None) -> None:
     """Run jobs. Any number of these may run."""
     settings = _settings("worker", tasks=tasks, data=data)
+    from jobs.saq.process import serve  # noqa: PLC0415  # as above
     from jobs.tasks import DEMO  # noqa: PLC0415  # as above
-    from jobs.worker.process import serve  # noqa: PLC0415  # as above
 
     _serve(serve, settings.model_copy(update={"tasks": settings.tasks or (DEMO,)}))
 
@@ -108,6 +108,20 @@ def schema() -> None:
     from api.schema import print_sdl  # noqa: PLC0415  # as above
 
     typer.echo(print_sdl())
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="What to measure: engine.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    jobs: Annotated[int, typer.Option(help="Jobs to drain, in thousands rounded up.")] = 50_000,
+) -> None:
+    """Measure QueueQL beside its peers. The benchmarks come with the source, not with the package."""
+    try:
+        from tests.bench import report  # noqa: PLC0415  # as above
+    except ModuleNotFoundError:
+        raise SettingInvalid("The benchmarks are part of the source: run ./run bench in a checkout.") from None
+    report.run(name, as_json=json, jobs=jobs)
 
 
 def _settings(process: str, *, tasks: list[str] | None = None, **options: Path | str | int | None) -> Settings:

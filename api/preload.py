@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-_MODULES = ("api.server", "jobs.services", "jobs.worker.process", "uvloop", "uvicorn.protocols.http.httptools_impl")
+_MODULES = ("api.server", "jobs.services", "jobs.saq.process", "uvloop", "uvicorn.protocols.http.httptools_impl")
 
 
 def everything() -> None:
