@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.errors import QueueQLError, StartError
+from jobs.errors import QueueQLError, SettingInvalid, StartError
 from jobs.settings import Settings, load
 
 _BEGAN = time.monotonic()
