@@ -1,0 +1,248 @@
+"""Reading history: every filter, and pages that show everything exactly once."""
+
+from __future__ import annotations
+
+import base64
+from itertools import product
+
+import pytest
+
+from jobs.clock import new_id
+from jobs.errors import InvalidCursor
+from jobs.job import FINAL, Job, JobSpec, LogLevel, State
+from jobs.page import Direction, JobWhere, Page, PageRequest
+from jobs.store import Store
+from tests.databases import run_sql
+from tests.factories import make_spec
+from tests.jobs.store.story import Story, Tale
+
+CREATED_MS = 1_790_000_000_000
+STEP_MS = 60_000
+
+
+def spec_at(number: int, **fields: object) -> JobSpec:
+    """A job whose id and creation are `number` minutes after the first."""
+    created_ms = CREATED_MS + number * STEP_MS
+    time = f"{created_ms:012x}"
+    return make_spec(id=f"{time[:8]}-{time[8:]}{new_id()[13:]}", created_ms=created_ms, **fields)  # type: ignore[arg-type]  # fields of a job
+
+
+@pytest.fixture
+async def jobs(store: Store, story: Story) -> list[Job]:
+    """Forty jobs, the oldest first, of every state, with queues, tasks, owners and tags in all mixtures."""
+    specs = [
+        spec_at(
+            number,
+            task=f"task{number % 3}",
+            queue=f"queue{number % 4}",
+            owner=f"u{number % 5}" if number % 5 else "",
+            tags=tuple(f"t{n}" for n in range(number % 4)) + (("rare",) if number == 7 else ()),
+            scheduled_ms=2**42 if number % 8 == 1 else 0,
+        )
+        for number in range(40)
+    ]
+    await store.accept.accept_many(specs)
+    for number, spec in enumerate(specs):
+        tale = Tale(spec).enqueued(due_ms=spec.scheduled_ms)
+        await story.record(
+            {
+                2: tale.started(),
+                3: Tale(spec).enqueued().started().retrying(),
+                4: Tale(spec).enqueued().started().completed(),
+                5: Tale(spec).enqueued().cancelled(),
+                6: Tale(spec).enqueued().started().died(),
+            }.get(number % 8, Tale(spec).enqueued(due_ms=spec.scheduled_ms))
+        )
+    found = await store.search.jobs_by_id([spec.id for spec in specs])
+    return [found[spec.id] for spec in specs]
+
+
+FILTERS = [
+    JobWhere(),
+    JobWhere(states=(State.DEAD,)),
+    JobWhere(states=(State.COMPLETED,)),
+    JobWhere(states=tuple(FINAL)),
+    JobWhere(states=(State.QUEUED, State.ACTIVE)),
+    JobWhere(tasks=("task1",)),
+    JobWhere(tasks=("task1", "task2", "none")),
+    JobWhere(queues=("queue3",)),
+    JobWhere(queues=("queue3", "queue0"), tasks=("task0",), states=(State.QUEUED, State.DEAD)),
+    JobWhere(queues=("queue2",), tasks=("task0",), states=(State.DEAD,)),
+    JobWhere(owners=("u3",)),
+    JobWhere(owners=("u1", "u2")),
+    JobWhere(tags=("t1",)),
+    JobWhere(tags=("rare", "t2")),
+    JobWhere(tags=("t0",), queues=("queue1",), states=(State.SCHEDULED,)),
+    JobWhere(created_from_ms=CREATED_MS + 10 * STEP_MS),
+    JobWhere(created_until_ms=CREATED_MS + 10 * STEP_MS),
+    JobWhere(created_from_ms=CREATED_MS + 5 * STEP_MS, created_until_ms=CREATED_MS + 15 * STEP_MS, tags=("t1",)),
+    JobWhere(tags=("'; DROP TABLE job; --",), owners=("%", "_")),
+]
+
+
+def meant(where: JobWhere, job: Job) -> bool:
+    return (
+        (not where.states or job.state in where.states)
+        and (not where.tasks or job.task in where.tasks)
+        and (not where.queues or job.queue in where.queues)
+        and (not where.owners or job.owner in where.owners)
+        and (not where.tags or bool(set(where.tags) & set(job.tags)))
+        and (where.created_from_ms is None or job.created_ms >= where.created_from_ms)
+        and (where.created_until_ms is None or job.created_ms < where.created_until_ms)
+    )
+
+
+async def test_every_filter_finds_what_is_meant_in_order(store: Store, jobs: list[Job]) -> None:
+    for where, direction in product(FILTERS, Direction):
+        expected = [job for job in jobs if meant(where, job)]
+        if direction is Direction.DESC:
+            expected.reverse()
+        page = await store.search.jobs(where, PageRequest(limit=100), direction)
+        assert page.items == expected, (where, direction)
+        assert (page.has_next, page.has_previous) == (False, False)
+        assert await store.search.count(where) == len(expected)
+        assert await store.search.count(where, limit=3) == min(3, len(expected))
+
+
+async def test_pages_in_both_ways_show_everything_exactly_once(store: Store, jobs: list[Job]) -> None:
+    for where, direction in product(FILTERS, Direction):
+        whole = (await store.search.jobs(where, PageRequest(limit=100), direction)).items
+        for limit in (1, 3, 7):
+            assert await walk(store, where, direction, limit, backward=False) == whole
+            assert await walk(store, where, direction, limit, backward=True) == whole
+
+
+async def walk(store: Store, where: JobWhere, direction: Direction, limit: int, *, backward: bool) -> list[Job]:
+    pages: list[Page[Job]] = []
+    cursor: str | None = None
+    while True:
+        asked = PageRequest(limit=limit, backward=backward, **({"before" if backward else "after": cursor}))
+        page = await store.search.jobs(where, asked, direction)
+        pages.append(page)
+        assert len(page.items) == len(page.cursors) <= limit
+        if not (page.has_previous if backward else page.has_next):
+            break
+        assert len(page.items) == limit
+        cursor = page.cursors[0 if backward else -1]
+    assert [page.has_next for page in pages] == (
+        [False] + [True] * (len(pages) - 1) if backward else [True] * (len(pages) - 1) + [False]
+    )
+    ordered = pages[::-1] if backward else pages
+    return [job for page in ordered for job in page.items]
+
+
+async def test_a_window_between_two_cursors(store: Store, jobs: list[Job]) -> None:
+    cursors = (await store.search.jobs(JobWhere(), PageRequest(limit=100), Direction.ASC)).cursors
+    for backward in (False, True):
+        asked = PageRequest(limit=4, after=cursors[10], before=cursors[20], backward=backward)
+        page = await store.search.jobs(JobWhere(), asked, Direction.ASC)
+        assert page.items == (jobs[16:20] if backward else jobs[11:15])
+        assert (page.has_next, page.has_previous) == (True, True)
+
+
+async def test_a_page_stays_in_place_while_jobs_come_and_go(store: Store, jobs: list[Job]) -> None:
+    first = await store.search.jobs(JobWhere(), PageRequest(limit=5))
+    await store.accept.accept(spec_at(100))
+    second = await store.search.jobs(JobWhere(), PageRequest(limit=5, after=first.cursors[-1]))
+    assert second.items == jobs[::-1][5:10]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "ä",
+        "%%%",
+        "AAAA",
+        base64.urlsafe_b64encode(b"2.job.DESC.abc").decode().rstrip("="),
+        base64.urlsafe_b64encode(b"1.job.DESC.a\x00c").decode().rstrip("="),
+        base64.urlsafe_b64encode(b"1.job.DESC.\xff").decode().rstrip("="),
+        base64.urlsafe_b64encode(b"1.job.DESC.ab").decode(),
+        "a" * 10_000,
+    ],
+)
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
+    for asked in (PageRequest(after=cursor), PageRequest(before=cursor, backward=True)):
+        with pytest.raises(InvalidCursor):
+            await store.search.jobs(JobWhere(), asked)
+        with pytest.raises(InvalidCursor):
+            await store.search.logs("job", asked)
+
+
+async def test_a_cursor_belongs_to_its_list_and_order(store: Store, story: Story) -> None:
+    first, second = make_spec(), make_spec()
+    await store.accept.accept_many([first, second])
+    await story.record(Tale(first).enqueued().started().logged("a"), Tale(second).enqueued().started().logged("b"))
+    of_jobs = (await store.search.jobs(JobWhere(), PageRequest())).cursors[0]
+    of_logs = (await store.search.logs(first.id, PageRequest())).cursors[0]
+    with pytest.raises(InvalidCursor):
+        await store.search.jobs(JobWhere(), PageRequest(after=of_jobs), Direction.ASC)
+    with pytest.raises(InvalidCursor):
+        await store.search.jobs(JobWhere(), PageRequest(after=of_logs))
+    with pytest.raises(InvalidCursor):
+        await store.search.logs(second.id, PageRequest(after=of_logs))
+
+
+async def test_log_lines_by_page_and_level(store: Store, story: Story) -> None:
+    spec = make_spec()
+    await store.accept.accept(spec)
+    tale = Tale(spec).enqueued().started()
+    levels = list(LogLevel)
+    for number in range(12):
+        tale.logged(str(number), levels[number % 4])
+    await story.record(tale)
+    seen, after = [], None
+    while True:
+        page = await store.search.logs(spec.id, PageRequest(limit=5, after=after))
+        seen += [line.message for line in page.items]
+        if not page.has_next:
+            break
+        after = page.cursors[-1]
+    assert seen == [str(number) for number in range(12)]
+    loud = await store.search.logs(spec.id, PageRequest(limit=3, backward=True), level_min=LogLevel.WARNING)
+    assert [line.message for line in loud.items] == ["7", "10", "11"]
+    assert loud.has_previous
+    assert (await store.search.logs(new_id(), PageRequest())).items == []
+
+
+async def test_by_id(store: Store, jobs: list[Job]) -> None:
+    ids = [job.id for job in jobs]
+    assert await store.search.jobs_by_id([*ids[:3], "none", "'"]) == {job.id: job for job in jobs[:3]}
+    assert await store.search.jobs_by_id([]) == {}
+    assert await store.search.job("none") is None
+    found = await store.search.attempts([*ids, "none"])
+    assert {job_id: len(attempts) for job_id, attempts in found.items()} == {
+        **{job.id: job.attempts for job in jobs},
+        "none": 0,
+    }
+    assert await store.search.queues() == ["queue0", "queue1", "queue2", "queue3"]
+
+
+async def test_what_has_ended_and_what_has_not(store: Store, jobs: list[Job]) -> None:
+    ended = {job.id: 1 for job in jobs if job.state in FINAL}
+    assert await store.search.final_among([*(job.id for job in jobs), "none"]) == ended
+    assert await store.search.final_among([]) == {}
+    seen: list[str] = []
+    while found := await store.search.unfinished(after_id=seen[-1] if seen else "", limit=7):
+        seen += [job.spec.id for job in found]
+    assert seen == [job.id for job in jobs if job.state not in FINAL]
+
+
+@pytest.mark.parametrize("dialect", ["postgres"])
+async def test_the_partial_indexes_serve_the_queries_they_are_for(
+    store: Store, jobs: list[Job], database_url: str
+) -> None:
+    plans = {
+        "idx_job_flow": "SELECT id FROM job WHERE job.state = 'DEAD' AND job.state <> 'COMPLETED' AND"
+        " job.queue = 'q' AND job.task = 't' ORDER BY id DESC LIMIT 21",
+        "idx_job_state": "SELECT id FROM job WHERE job.state = 'DEAD' AND job.state <> 'COMPLETED'"
+        " ORDER BY id DESC LIMIT 21",
+        "idx_job_owner": "SELECT id FROM job WHERE job.owner = 'u' ORDER BY id DESC LIMIT 21",
+        "idx_job_unrecorded": "SELECT id FROM job WHERE version = 0 AND updated_ms < 5 ORDER BY updated_ms LIMIT 9",
+    }
+    for index, sql in plans.items():
+        rows = await run_sql(database_url, f"EXPLAIN {sql}")
+        plan = "\n".join(row[0] for row in rows)
+        assert index in plan or "Seq Scan" in plan, plan
