@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.auth import Authenticator, Credentials, foreign, from_payload
 from api.body import NotJson, decode, encode
+from api.errors import formatted
 from api.execution.operation import Operation, Rejected, Request
 from api.schema.live import LiveSchema
 from api.streams import RECHECK_S, Streams, still_signed_in
@@ -200,9 +201,8 @@ class Connection:
             last: dict[str, Any] = {"id": operation_id, "type": "complete"}
         except Rejected as rejected:
             last = {"id": operation_id, "type": "error", "payload": rejected.errors}
-        except Unavailable as error:
-            fault = {"message": "Not available now.", "extensions": {"code": error.code}}
-            last = {"id": operation_id, "type": "error", "payload": [fault]}
+        except Exception as error:  # masked and logged in `formatted`; the other operations go on
+            last = {"id": operation_id, "type": "error", "payload": [formatted(error)]}
         # The id is free again before the client can know that it is.
         self._operations.pop(operation_id, None)
         await self._send(last)

@@ -11,7 +11,7 @@ import strawberry
 from api.context import Info
 from api.schema.attempt import Failure, Progress
 from api.schema.job import Job
-from api.schema.scalars import JSON
+from api.schema.scalars import JSON, BigInt
 from jobs import event as vocabulary
 from jobs import job as jobs
 from jobs.job import LogLevel, Priority, Reason, State
@@ -51,7 +51,7 @@ class JobEvent:
     job_now: jobs.Job | None = strawberry.field(name="job", resolver=event_job, graphql_type=Job | None)
     run: int
     """The run of the job that it belongs to."""
-    version: int
+    version: BigInt
     """The job's version after it; progress and log lines do not raise it."""
     at_ms: datetime = strawberry.field(name="at")
     """When it happened."""

@@ -12,7 +12,7 @@ from api.paging import page_of, page_request
 from api.schema.attempt import Attempt, Backoff, Failure, LogLine, Progress
 from api.schema.connection import Connection, Count, CountPrecision
 from api.schema.node import Node
-from api.schema.scalars import JSON, Cursor
+from api.schema.scalars import JSON, BigInt, Cursor
 from jobs import job as vocabulary
 from jobs import page as paging
 from jobs.job import FINAL, Durability, LogLevel, Priority, Reason, State
@@ -121,8 +121,8 @@ class Job(Node):
     """Why it is DEAD."""
     run: int
     """1, and one more with each retry by hand."""
-    version: int
-    """Raised by one with each change of state within the run."""
+    version: BigInt
+    """Rises with each change of state within the run; of two views of the job the one with the higher is newer."""
     crashes: int
     """How often its worker was lost while it ran."""
     recoveries: int

@@ -165,5 +165,5 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
 }
 
-FOR_TASKS: tuple[Any, ...] = (BigInt, UUID)
+FOR_TASKS: tuple[Any, ...] = (UUID,)
 """Scalars that only the arguments of tasks use; they are in every schema, so that tasks find them there."""

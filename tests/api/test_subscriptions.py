@@ -1,0 +1,206 @@
+"""Subscriptions, over WebSocket and over server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from jobs.client import Client
+from jobs.job import LogLevel, Progress
+from jobs.outcome import Complete
+from tests.api.caller import Caller, Events, Socket
+from tests.jobs.hand import Hand
+from tests.wait import until
+
+EVENTS = """
+subscription ($where: JobWhere, $after: Cursor, $ids: [ID!]) {
+  jobEvents(where: $where, after: $after, jobIds: $ids) {
+    events { __typename jobId run version at job { id state } ... on JobLogged { level message } }
+    edges { cursor node { __typename } }
+    endCursor
+    gap { reason }
+  }
+}
+"""
+JOB = "subscription ($id: ID!) {job(id: $id) {state progress {percentage} result}}"
+ENQUEUE = 'mutation ($task: String! = "noop", $args: JSON) {jobEnqueue(input: {task: $task, args: $args}) {job {id}}}'
+
+
+async def enqueue(api: Caller, **given: Any) -> str:
+    job_id: str = (await api.data(ENQUEUE, **given))["jobEnqueue"]["job"]["id"]
+    return job_id
+
+
+class Read:
+    """What has arrived, whichever way it came."""
+
+    def __init__(self, source: Socket | Events) -> None:
+        self._source = source
+        self.events: list[dict[str, Any]] = []
+        self.gaps: list[str] = []
+        self.cursor = ""
+
+    async def until(self, count: int) -> list[str]:
+        """Read until so many events have come; return their types."""
+        while len(self.events) < count:
+            await self.batch()
+        return [event["__typename"] for event in self.events]
+
+    async def batch(self) -> None:
+        async with asyncio.timeout(10):
+            if isinstance(self._source, Socket):
+                result = await self._source.next("1")
+            else:
+                name, result = await self._source.next()
+                assert name == "next", result
+        batch = result["data"]["jobEvents"]
+        assert [edge["node"]["__typename"] for edge in batch["edges"]] == [one["__typename"] for one in batch["events"]]
+        if batch["edges"]:
+            assert batch["endCursor"] == batch["edges"][-1]["cursor"]
+        self.events += batch["events"]
+        self.gaps += [batch["gap"]["reason"]] if batch["gap"] else []
+        self.cursor = batch["endCursor"]
+
+
+async def run_a_job(api: Caller, hand: Hand) -> str:
+    job_id = await enqueue(api)
+    job = await hand.start()
+    await hand.progress(job, Progress(done=1, total=2))
+    await hand.log(job, LogLevel.WARNING, "careful")
+    await hand.finish(job, Complete("1"))
+    return job_id
+
+
+STORY = ["JobEnqueued", "JobStarted", "JobProgressed", "JobLogged", "JobCompleted"]
+
+
+async def test_events_over_a_websocket(api: Caller, hand: Hand) -> None:
+    async with api.socket() as socket:
+        await socket.subscribe("1", EVENTS)
+        await socket.subscribe("sync", "{__typename}")
+        assert (await socket.receive())["id"] == "sync"
+        read = Read(socket)
+        assert (await socket.receive())["type"] == "complete"
+        job_id = await run_a_job(api, hand)
+        assert await read.until(5) == STORY
+        assert {event["jobId"] for event in read.events} == {job_id}
+        assert read.events[-1]["job"] == {"id": job_id, "state": "COMPLETED"}
+        begun = int(read.events[0]["version"])
+        assert [int(event["version"]) - begun for event in read.events] == [0, 1, 1, 1, 2]
+        assert (read.events[3]["level"], read.events[3]["message"]) == ("WARNING", "careful")
+        assert read.gaps == []
+
+
+async def test_events_over_sse(api: Caller, hand: Hand) -> None:
+    async with api.events(EVENTS, accept="text/event-stream, application/json") as events:
+        assert events.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert "no-cache" in events.answer.headers["cache-control"]
+        await run_a_job(api, hand)
+        assert await Read(events).until(5) == STORY
+        assert b"\r" not in events.raw
+
+
+async def test_a_subscription_goes_on_where_another_ended(api: Caller, hand: Hand) -> None:
+    async with api.socket() as socket:
+        await socket.subscribe("1", EVENTS, where={})
+        await socket.subscribe("sync", "{__typename}")
+        assert [(await socket.receive())["id"] for _ in range(2)] == ["sync", "sync"]
+        first = await enqueue(api)
+        read = Read(socket)
+        await read.until(1)
+    missed = [await enqueue(api) for _ in range(3)]
+    async with api.socket() as socket, api.events(EVENTS, after=read.cursor) as events:
+        await socket.subscribe("1", EVENTS, after=read.cursor)
+        for again in (Read(socket), Read(events)):
+            await again.until(3)
+            assert [event["jobId"] for event in again.events] == missed
+            assert again.gaps == []
+    assert first not in missed
+
+
+async def test_filters(api: Caller, client: Client) -> None:
+    async with api.socket() as socket:
+        await socket.subscribe("1", EVENTS, where={"tasks": ["send_mail"]})
+        await socket.subscribe("sync", "{__typename}")
+        assert [(await socket.receive())["id"] for _ in range(2)] == ["sync", "sync"]
+        await enqueue(api)
+        wanted = await enqueue(api, task="send_mail", args={"to": "x"})
+        read = Read(socket)
+        await read.until(1)
+        assert read.events[0]["jobId"] == wanted
+    async with api.events(EVENTS, ids=["0197c0de-0000-7000-8000-000000000000"], after=None) as events:
+        await enqueue(api)
+        await until(lambda: not client.pusher.waiting)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await events.next()
+
+
+async def test_a_gap_is_told(api: Caller, redis_client: redis.asyncio.Redis, client: Client) -> None:
+    async with api.events(EVENTS) as events:
+        await enqueue(api)
+        read = Read(events)
+        await read.until(1)
+    before = read.cursor
+    for _ in range(3):
+        await enqueue(api)
+    await until(lambda: not client.pusher.waiting)
+    (stream,) = [key async for key in redis_client.scan_iter(_type="STREAM")]
+    assert await redis_client.xtrim(stream, maxlen=1, approximate=False) == 3
+    async with api.events(EVENTS, after=before) as events:
+        read = Read(events)
+        await read.until(1)
+        assert read.gaps == ["CURSOR_TOO_OLD"]
+
+
+async def test_one_job_to_its_end(api: Caller, hand: Hand) -> None:
+    job_id = await enqueue(api)
+    async with api.socket() as socket, api.events(JOB, id=job_id) as events:
+        await socket.subscribe("1", JOB, id=job_id)
+        assert (await socket.next("1"))["data"]["job"]["state"] == "QUEUED"
+        assert await hand.complete("[1]") == job_id
+        states: list[dict[str, Any]] = []
+        while (message := await socket.receive())["type"] == "next":
+            states.append(message["payload"]["data"]["job"])
+        assert message == {"id": "1", "type": "complete"}
+        assert (states[-1]["state"], states[-1]["result"]) == ("COMPLETED", [1])
+        seen = []
+        while (event := await events.next())[0] == "next":
+            seen.append(event[1]["data"]["job"]["state"])
+        assert event == ("complete", None)
+        assert (seen[0], seen[-1]) == ("QUEUED", "COMPLETED")
+
+
+async def test_a_job_that_does_not_exist(api: Caller) -> None:
+    async with api.socket() as socket, api.events(JOB, id="nope") as events:
+        await socket.subscribe("1", JOB, id="nope")
+        message = await socket.receive()
+        assert message["payload"]["errors"][0]["extensions"] == {"code": "NOT_FOUND"}
+        assert (await socket.receive())["type"] == "complete"
+        name, result = await events.next()
+        assert (name, result["errors"][0]["extensions"]) == ("next", {"code": "NOT_FOUND"})
+        assert await events.next() == ("complete", None)
+
+
+async def test_a_cursor_of_somewhere_else(api: Caller) -> None:
+    async with api.socket() as socket, api.events(EVENTS, after="nope") as events:
+        await socket.subscribe("1", EVENTS, after="nope")
+        message = await socket.receive()
+        assert (message["type"], message["payload"][0]["extensions"]) == ("error", {"code": "INVALID_CURSOR"})
+        name, result = await events.next()
+        assert (name, result["errors"][0]["extensions"]) == ("next", {"code": "INVALID_CURSOR"})
+        assert await events.next() == ("complete", None)
+
+
+async def test_whoever_leaves_is_forgotten(api: Caller, client: Client) -> None:
+    async with api.events(EVENTS), api.socket() as socket:
+        await socket.subscribe("1", EVENTS)
+        await until(lambda: client.feed.hub.subscribers == 2)
+        await socket.send(id="1", type="complete")
+        await until(lambda: client.feed.hub.subscribers == 1)
+        await socket.subscribe("1", EVENTS)
+        await until(lambda: client.feed.hub.subscribers == 2)
+    await until(lambda: client.feed.hub.subscribers == 0)
