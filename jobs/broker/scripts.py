@@ -41,6 +41,8 @@ def translate(error: redis.exceptions.RedisError) -> Exception:
     """Turn an error of Redis or of a script into ours."""
     text = str(error)
     if text.startswith("EPOCH"):
+        if text == "EPOCH 0":
+            return EpochChanged("Redis is empty; the services fill it.")
         return EpochChanged("Redis lost its data or was replaced; it is being filled again.")
     if text.startswith("LOST"):
         return SessionLost("The worker's lease ran out; its jobs were given to others.")

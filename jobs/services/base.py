@@ -96,11 +96,10 @@ class Loop(ABC):
             log.warning("loop.unfinished", loop=self.name, error=str(error))
 
     def _report(self, error: Exception) -> None:
-        fault = f"{type(error).__name__}: {error}"
-        if fault != self._fault:
+        # One line per outage: its messages may change from turn to turn.
+        if self._fault is None or type(error) is not self._fault_type:
             # While Redis is filled again, waiting is all there is to do; a stack is for what nobody foresaw.
             write = log.info if isinstance(error, EpochChanged) else log.warning
-            write(
-                "loop.fault", loop=self.name, error=fault, exc_info=None if isinstance(error, QueueQLError) else error
-            )
-        self._fault = fault
+            known = isinstance(error, QueueQLError)
+            write("loop.fault", loop=self.name, error=str(error), exc_info=None if known else error)
+        self._fault, self._fault_type = f"{type(error).__name__}: {error}", type(error)

@@ -8,6 +8,7 @@ import random as random_numbers
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from logging import INFO, WARNING
 from typing import Any
 
 import structlog
@@ -143,7 +144,8 @@ class Engine:
                 session = await self._broker.open_session(self._info())
             except (BrokerUnavailable, EpochChanged) as error:
                 if not waiting:
-                    log.warning("worker.waits_for_broker", error=str(error))
+                    away = isinstance(error, BrokerUnavailable)
+                    log.log(WARNING if away else INFO, "worker.waits_for_broker", reason=str(error))
                 waiting = True
                 await asyncio.sleep(RETRY_S)
             else:
