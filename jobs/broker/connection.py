@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from logging import INFO, WARNING
 from typing import Any
 
 import redis
@@ -86,7 +87,8 @@ class Connection:
                 answer = await scripts.run(client, script, request, str(self.epoch))
             except (BrokerUnavailable, EpochChanged, QueueFull) as error:
                 if not waiting:
-                    log.warning("broker.away", error=str(error))
+                    # A new epoch is part of every start.
+                    log.log(INFO if isinstance(error, EpochChanged) else WARNING, "broker.away", error=str(error))
                     waiting = True
                 await asyncio.sleep(RETRY_S)
                 if isinstance(error, EpochChanged):
