@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,9 +85,17 @@ async def _check_status(response: aiohttp.ClientResponse) -> None:
         case 429:
             raise Throttled(_seconds(response.headers.get("Retry-After")))
         case 400 | 401 | 403 | 404 | 405:
-            raise Refused(f"The directory refused the request ({response.status}): {(await response.text())[:500]}")
+            raise Refused(f"The directory refused the request ({response.status}): {_message(await response.text())}")
         case status:
             raise Unavailable(f"The directory answered {status}.")
+
+
+def _message(body: str) -> str:
+    """Read the first error of an answer, or its text where it is no GraphQL."""
+    try:
+        return str(json.loads(body)["errors"][0]["message"])
+    except (ValueError, TypeError, LookupError):
+        return body[:200]
 
 
 def _seconds(retry_after: object) -> float:

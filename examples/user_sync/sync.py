@@ -65,8 +65,10 @@ class Sync:
         page = await self._fetch(
             checkpoint, lambda: self._api.changed_users(self._batch_size, checkpoint.cursor, checkpoint.since)
         )
-        _, failed = await asyncio.to_thread(self._table.failed_before, self._id, 0)
-        total = max(page.total, checkpoint.met + page.size) + failed
+        total = max(page.total, checkpoint.met + page.size)
+        if checkpoint.since:  # a full sync meets those that failed before on its way
+            _, failed = await asyncio.to_thread(self._table.failed_before, self._id, 0)
+            total += failed
         phase = Phase.CHANGED if page.end_cursor else Phase.FAILED_BEFORE
         newest = max(checkpoint.newest, page.newest)
         return page, replace(checkpoint, cursor=page.end_cursor, phase=phase, newest=newest, total=total)

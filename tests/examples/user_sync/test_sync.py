@@ -149,7 +149,7 @@ async def test_a_wait_that_is_too_long_is_left_to_the_caller(desk: Desk, monkeyp
 
 async def test_a_wrong_token_is_refused(desk: Desk) -> None:
     async with desk.api(token="another") as api:
-        with pytest.raises(Refused, match="401"):
+        with pytest.raises(Refused, match=r"\(401\): The token is not valid\.$"):
             await api.changed_users(10, None, None)
 
 
