@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from jobs.clock import Clock
-from jobs.errors import InvalidArguments, InvalidState, NotFound, RequestError
+from jobs.errors import InvalidArguments, InvalidState, NotFound, RequestError, StoreUnavailable
 from jobs.job import JobSpec, State
 from jobs.store.bulk import Column, Insert
 from jobs.store.database import Database, Transaction, among, array
@@ -73,15 +73,18 @@ class Acceptor:
 
     async def accept_many(self, specs: Sequence[JobSpec]) -> list[Accepted | RequestError]:
         """Write many jobs; what is wrong with one of them is its own result. Raises StoreUnavailable."""
-        waiting: list[asyncio.Future[Outcome] | RequestError] = []
-        for spec in specs:
-            try:
-                waiting.append(self._group.submit(_request(spec, frozenset())))
-            except RequestError as error:
-                waiting.append(error)
-        futures = [part for part in waiting if not isinstance(part, RequestError)]
-        await asyncio.gather(*futures)
-        return [part if isinstance(part, RequestError) else part.result() for part in waiting]
+        requests = [_checked(spec) for spec in specs]
+        futures: list[asyncio.Future[Outcome]] = []
+        try:
+            for request in requests:
+                if isinstance(request, _Request):
+                    futures.append(self._group.submit(request))
+        except StoreUnavailable:
+            for future in futures:
+                future.cancel()
+            raise
+        written = iter(await asyncio.gather(*futures))
+        return [request if isinstance(request, RequestError) else next(written) for request in requests]
 
     async def rerun(self, job_id: str) -> tuple[JobSpec, int]:
         """Accept a DEAD or CANCELLED job for another run; returns the job and the number of its new run.
@@ -154,6 +157,13 @@ def _request(spec: JobSpec, released: frozenset[str]) -> _Request:
     if kept is not spec and not same(kept, spec):
         raise InvalidArguments("Text with the character U+0000 cannot be stored.", path=("args",))
     return _Request(spec, keys_of(spec), released)
+
+
+def _checked(spec: JobSpec) -> _Request | RequestError:
+    try:
+        return _request(spec, frozenset())
+    except RequestError as error:
+        return error
 
 
 def _claim(claims: Claims, request: _Request) -> Outcome:

@@ -19,7 +19,7 @@ from jobs.store.database import Database, Transaction
 
 FOLDER = Path(__file__).parents[2] / "migrations" / APP
 _LOCK = 0x51_75_65_75_65_51_4C  # "QueueQL": PostgreSQL's advisory lock of migrations
-_LOCK_WAIT_MS = 600_000
+_WAIT_S = 600.0  # another process may be copying a large file
 
 
 class SchemaState(StrEnum):
@@ -70,7 +70,7 @@ class Migrator:
         return sorted(names, key=lambda name: int(name.partition("_")[0]))
 
     async def _migrate_sqlite(self, database: sqlite.Client) -> list[str]:
-        async with database.alone() as connection:
+        async with database.alone(_WAIT_S) as connection:
             missing = self._missing(await _applied(database))
             if missing:
                 if await _tables(database):
@@ -81,7 +81,7 @@ class Migrator:
         return missing
 
     async def _migrate_postgres(self, database: postgres.Client) -> list[str]:
-        async with database.alone(_LOCK, _LOCK_WAIT_MS) as connection:
+        async with database.alone(_LOCK, int(_WAIT_S * 1000)) as connection:
             missing = self._missing(await _applied(database))
             for version in missing:
                 if getattr(self._module(version), "RUN_IN_TRANSACTION", True):

@@ -82,13 +82,13 @@ class Client(SqliteClient):
             yield transaction
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[Alone]:
-        """Keep every other writer out, without a transaction."""
+    async def alone(self, wait_s: float | None = None) -> AsyncIterator[Alone]:
+        """Keep every other writer out, without a transaction. `wait_s`: how long to wait for the turn."""
         async with self._lock:
             if self._connection is None:
                 raise StoreUnavailable("The database is closed.")
             try:
-                await self._turn.take()
+                await self._turn.take(wait_s)
                 with sqlite_faults():
                     yield Alone(self._connection)
             finally:

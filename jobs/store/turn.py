@@ -27,15 +27,15 @@ class WriterTurn:
         self._paths = [database.with_name(f"{database.name}-{name}.lock") for name in ("turn", "write")]
         self._files: list[int] = []
 
-    async def take(self) -> None:
-        """Wait for the turn. Raises StoreUnavailable when a process keeps it for longer than WAIT_S."""
+    async def take(self, wait_s: float | None = None) -> None:
+        """Wait for the turn. Raises StoreUnavailable when a process keeps it for longer than `wait_s` (WAIT_S)."""
         turn, write = self._open()
         if _lock(turn, wait=False):
             if _lock(write, wait=False):
                 fcntl.flock(turn, fcntl.LOCK_UN)
                 return
             fcntl.flock(turn, fcntl.LOCK_UN)
-        await self._wait()
+        await self._wait(WAIT_S if wait_s is None else wait_s)
 
     def leave(self) -> None:
         """Let the next one write. Allowed when the turn was not taken."""
@@ -56,7 +56,7 @@ class WriterTurn:
                 raise StoreUnavailable(f"The database cannot be locked: {error}.") from error
         return self._files
 
-    async def _wait(self) -> None:
+    async def _wait(self, wait_s: float) -> None:
         # The thread is a daemon and owns copies of the files: a process that is frozen with the lock held
         # keeps neither this one from ending nor later writers of this one from trying again.
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -70,7 +70,7 @@ class WriterTurn:
 
         threading.Thread(target=wait, name="writer-turn", daemon=True).start()
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(wait_s):
                 await done.wait()
         except TimeoutError:
             raise StoreUnavailable("The database does not answer: another process keeps it locked.") from None

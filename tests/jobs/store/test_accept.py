@@ -13,7 +13,7 @@ from jobs.clock import new_id, now_ms
 from jobs.errors import IdempotencyMismatch, InvalidArguments, InvalidState, NotFound, RequestError, StoreUnavailable
 from jobs.job import Backoff, BackoffKind, Durability, JobSpec, Priority, State
 from jobs.page import JobWhere, PageRequest
-from jobs.store import Accepted, Store
+from jobs.store import Accepted, Store, group
 from jobs.store.accept import Acceptor
 from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
@@ -186,6 +186,14 @@ async def test_a_caller_that_leaves_takes_nobody_along(store: Store) -> None:
     assert [type(result) for result in results] == [asyncio.CancelledError, Accepted] * 10
     found = await store.search.jobs_by_id([spec.id for spec in specs])
     assert set(found) >= {spec.id for spec in specs[1::2]}
+
+
+async def test_more_than_may_wait_is_refused_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "WAITING_MAX", 10)
+    with pytest.raises(StoreUnavailable, match="too slow"):
+        await store.accept.accept_many([make_spec() for _ in range(11)])
+    await store.accept.accept_many([make_spec() for _ in range(10)])
+    assert await count(store) == 10
 
 
 async def test_closing_writes_what_waits_and_then_refuses(database_url: str) -> None:

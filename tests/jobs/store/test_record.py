@@ -93,6 +93,26 @@ async def test_a_batch_that_cannot_be_written_leaves_nothing_behind(store: Store
     assert (await read(store, spec)).version == 0
 
 
+async def test_a_recorder_that_is_stopped_in_the_middle_leaves_all_or_nothing(store: Store) -> None:
+    spec = await accepted(store)
+    events = Tale(spec).enqueued().started().logged("x").events
+    position = START
+    for ticks in range(25):
+        new = Position(1, BEGIN_MS + ticks, 0, 2)
+        batch = [(Position(1, BEGIN_MS + ticks, 0, index), event) for index, event in enumerate(events)]
+        recording = asyncio.create_task(store.history.record(batch, old=position, new=new))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+        before, position = position, await store.history.position()
+        assert position in (before, new)
+    lines = len((await store.search.logs(spec.id, PageRequest(limit=100))).items)
+    assert lines <= 25
+    await store.history.record([(Position(9, 1, 0, 0), events[2])], old=position, new=Position(9, 1, 0, 0))
+    assert len((await store.search.logs(spec.id, PageRequest(limit=100))).items) == lines + 1
+
+
 # One job
 
 
