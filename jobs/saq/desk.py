@@ -224,11 +224,14 @@ class Desk:
 
     async def _step_aside(self) -> None:
         while self._finished and self._listens:
-            session = await self.session()
             try:
+                session = await self.session()
                 await self._step(session, 1, 0)
             except SessionLost:
                 await self._lose(session)
+            except Exception as error:  # whoever brought a job back heard of it; the rest is tried again
+                log.warning("saq.desk_failed", queue=self._queue, error=str(error))
+                await asyncio.sleep(RETRY_S)
         if self._finished:
             self._wake()
 

@@ -126,6 +126,8 @@ class Queue(ReadingQueue):
         status = Status(status) if status else None
         if status is Status.ACTIVE:
             await self._confirm(job)
+            if not kwargs:
+                return  # the session has noted the start
         elif status is Status.ABORTING:
             await (await self.broker()).cancel([await self._id(job)])
         elif status in FINAL_STATUSES:
@@ -165,9 +167,11 @@ class Queue(ReadingQueue):
 
     async def _note(self, job: saq.job.Job, fields: list[str], *, ended: bool = False) -> None:
         held = self._held_job(job)
+        reserved = held.reserved if held else None
+        if held and reserved is None:
+            return  # its attempt is over
         if held:
             held.touched = job.touched
-        reserved = held.reserved if held else None
         job_id, token = (reserved.id, reserved.token) if reserved else (await self._id(job), "")
         await (await self.broker()).note([Note(f"{self.name}:{job.key}", job_id, token, ended, _ttl_ms(job), fields)])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from math import inf
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -218,58 +220,62 @@ class ReadingQueue(RedisQueue):
         timeout: float | None = 10,
         poll_interval: float = 0.5,
     ) -> None:
-        """Call back when a job changes, until that returns something true.
+        """Call back when a job changes, until that returns something true or all jobs are gone.
 
         Raises TimeoutError where nothing changes for `timeout` seconds (None or 0: for ever). Jobs that
         have ended already are called back for at once.
         """
-        waiting = list(job_keys)
+        async with aclosing(self._watch(list(job_keys), timeout or inf)) as changes:
+            async for key, status in changes:
+                answer = callback(key, status)
+                if await answer if inspect.isawaitable(answer) else answer:
+                    return
+
+    async def _watch(self, waiting: list[str], timeout_s: float) -> AsyncGenerator[tuple[str, Status], None]:
+        """Yield what changes: what is told, and what is seen at a look at the jobs now and then."""
         if not waiting:
             return
-        loop = asyncio.get_running_loop()
+        clock = asyncio.get_running_loop().time
         messages = await self._pubsub.subscribe(*(self.job_id(key) for key in waiting))
         seen: dict[str, Status | None] = {}
+        deadline, look_at = clock() + timeout_s, 0.0
         try:
-            deadline = loop.time() + timeout if timeout else None
-            while True:
-                for key, status in await self._changes(waiting, seen):
-                    if await _called(callback, key, status):
-                        return
-                    deadline = loop.time() + timeout if timeout else None
-                while (left := _left(deadline, loop.time())) > 0:
-                    try:
-                        message = await asyncio.wait_for(messages.get(), left)
-                    except TimeoutError:
-                        break
-                    key, status = self.job_key_from_id(message["channel"]), status_told(message["data"].decode())
+            while waiting:
+                if clock() >= look_at:
+                    changes = await self._changes(waiting, seen)
+                    look_at = clock() + LOOK_AGAIN_S
+                else:
+                    changes = await self._told(messages, min(look_at, deadline) - clock())
+                for key, status in changes:
                     seen[key] = status
-                    if await _called(callback, key, status):
-                        return
-                    deadline = loop.time() + timeout if timeout else None
-                if deadline is not None and loop.time() >= deadline:
+                    yield key, status
+                    deadline = clock() + timeout_s
+                if clock() >= deadline:
                     raise TimeoutError
         finally:
             await self._pubsub.unsubscribe(messages)
 
-    async def _changes(self, waiting: Sequence[str], seen: dict[str, Status | None]) -> list[tuple[str, Status]]:
-        """Look at the jobs; return those that changed since the last look, at the first look those that ended."""
+    async def _told(self, messages: asyncio.Queue[dict[str, Any]], within_s: float) -> list[tuple[str, Status]]:
+        try:
+            message = await asyncio.wait_for(messages.get(), within_s)
+        except TimeoutError:
+            return []
+        return [(self.job_key_from_id(message["channel"]), status_told(message["data"].decode()))]
+
+    async def _changes(self, waiting: list[str], seen: dict[str, Status | None]) -> list[tuple[str, Status]]:
+        """Look at the jobs; return those that changed since the last look, at the first look those that ended.
+
+        Those that were there and are gone wait for nothing any more.
+        """
         changes = []
-        for key, job in zip(waiting, await self.jobs(waiting), strict=True):
-            status = job.status if job else None
-            if status and (status != seen[key] if key in seen else status in FINAL_STATUSES):
-                changes.append((key, status))
-            seen[key] = status
+        for key, job in zip(list(waiting), await self.jobs(waiting), strict=True):
+            if job is None:
+                if seen.get(key):
+                    waiting.remove(key)
+            elif job.status != seen[key] if seen.get(key) else job.status in FINAL_STATUSES:
+                changes.append((key, job.status))
+            seen[key] = job.status if job else None
         return changes
-
-
-async def _called(callback: ListenCallback, key: str, status: Status) -> bool:
-    answer = callback(key, status)
-    return bool(await answer if inspect.isawaitable(answer) else answer)
-
-
-def _left(deadline: float | None, now: float) -> float:
-    """Seconds until the jobs are to be looked at again."""
-    return LOOK_AGAIN_S if deadline is None else min(LOOK_AGAIN_S, deadline - now)
 
 
 def _url_of(client: redis.asyncio.Redis) -> str:

@@ -111,9 +111,9 @@ class SaqSession(Session):
         await self.saq_broker.note(notes)
         return answer
 
-    async def ended(self, finished: Sequence[Finished], stale: Sequence[str]) -> None:
-        """Note what a step has given back."""
-        notes, dropped = [], set(stale)
+    def ended(self, finished: Sequence[Finished], stale: Sequence[str]) -> list[Note]:
+        """Return what is to be noted of what a step has given back."""
+        notes, dropped = list[Note](), set(stale)
         for item in finished:
             record, fields = self._held.pop(item.id, None), self._last.pop(item.id, [])
             if item.id in dropped:
@@ -124,7 +124,7 @@ class SaqSession(Session):
                 fields = ["error", '"cancelled"']  # what SAQ's worker says of a job that it gives back
             if record:
                 notes.append(Note(record.name, item.id, "", True, record.ttl_ms, fields))
-        await self.saq_broker.note(notes)
+        return notes
 
 
 class SaqLane(Lane):
@@ -137,7 +137,8 @@ class SaqLane(Lane):
     async def step(self, finished: Sequence[Finished], want: int, queues: Sequence[str]) -> Step:
         """Give back what is finished and reserve up to `want` jobs, in one call. Raises SessionLost."""
         step = await super().step(finished, want, queues)
-        for reserved in step.reserved:
+        notes = self._saq_session.ended(finished, step.stale)
+        for reserved in step.reserved:  # a job that is retried at once may be among them again
             self._saq_session.hold(reserved)
-        await self._saq_session.ended(finished, step.stale)
+        await self._saq_session.saq_broker.note(notes)
         return step
