@@ -60,7 +60,6 @@ def create_app(client: Client, settings: Settings, streams: Streams | None = Non
             Route("/", _home),
             Route("/graphql", GraphQLEndpoint(client, schema, auth, streams).answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", SocketEndpoint(client, schema, auth, streams).serve),
-            Route("/login", sign_in),
             Route("/signin", sign_in),
             Route("/livez", health.live),
             Route("/readyz", health.ready),

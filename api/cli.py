@@ -103,11 +103,18 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the GraphQL schema, without the mutations of your own tasks."""
+def schema(tasks: Tasks = None) -> None:
+    """Print the GraphQL schema; with --tasks also the mutations of those tasks."""
     from api.schema import print_sdl  # noqa: PLC0415  # as above
 
-    typer.echo(print_sdl())
+    if not tasks:
+        typer.echo(print_sdl())
+        return
+    from jobs.modules import import_tasks  # noqa: PLC0415  # as above
+    from jobs.task import default_registry  # noqa: PLC0415  # as above
+
+    import_tasks(name for part in tasks for name in part.split(",") if name)
+    typer.echo(print_sdl(default_registry.definitions()))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 import pydantic_core
 
+from jobs.clock import now_ms
 from jobs.job import JobSpec, LogLevel, Progress
 from jobs.job_view import JobView
 from jobs.retry import MESSAGE_MAX, readable, stack
@@ -23,8 +24,8 @@ CONTEXT_MAX = 16_384
 TURN_S = 0.05
 """A coroutine that does nothing but report lets others run so often."""
 
-Line = tuple[LogLevel, str, str, str]
-"""Level, message, context as a JSON object or "", stack or ""."""
+Line = tuple[LogLevel, str, str, str, int]
+"""Level, message, context as a JSON object or "", stack or "", and when it was written (ms, by this machine)."""
 
 
 class Interrupt(StrEnum):
@@ -202,7 +203,7 @@ class Context(MutableMapping[str, Any]):
         """
         if not isfinite(done) or not isfinite(of):
             raise ValueError(f"Progress is counted in finite numbers, not {done} of {of}.")
-        self._progress = (done, of, step, message, time.time_ns() // 1_000_000)
+        self._progress = (done, of, step, message, now_ms())
         return self._say()
 
     def log(self, level: LogLevel, message: str, *, exc_info: BaseException | None = None, **context: Any) -> Reported:
@@ -217,7 +218,8 @@ class Context(MutableMapping[str, Any]):
             self._dropped += 1
             return self._say()
         trace = stack(exc_info) if exc_info is not None else ""
-        lines.append((level, readable(str(message), MESSAGE_MAX), _encoded(context) if context else "", trace))
+        encoded = _encoded(context) if context else ""
+        lines.append((level, readable(str(message), MESSAGE_MAX), encoded, trace, now_ms()))
         return self._say()
 
     def debug(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> Reported:
@@ -259,7 +261,7 @@ class Context(MutableMapping[str, Any]):
         dropped = self._dropped - self._confessed
         if dropped:
             self._confessed += dropped
-            lines.append((LogLevel.WARNING, f"{dropped} log lines were dropped: too many at once.", "", ""))
+            lines.append((LogLevel.WARNING, f"{dropped} log lines were dropped: too many at once.", "", "", now_ms()))
         return Said(self._estimated(*latest) if latest else None, lines)
 
     def _estimated(self, done: float, total: float, step: str, message: str, at_ms: int) -> Progress:

@@ -15,6 +15,7 @@ import structlog
 from jobs.broker import keys, scripts
 from jobs.broker.connection import RETRY_S
 from jobs.broker.record import Finished, Renewal, Report, Reserved, Step
+from jobs.clock import now_ms
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
 from jobs.job import JobSpec
 from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
@@ -42,6 +43,13 @@ def _arguments(outcome: Outcome) -> tuple[Any, ...]:
             return ("cancel",)
         case Die(reason, error):
             return ("die", reason, _json.encode(error).decode())
+
+
+def _reported(report: Report, sent_ms: int) -> tuple[Any, ...]:
+    """Turn times into ages: the clock that counts is that of Redis."""
+    progress = _json.encode(report.progress).decode() if report.progress else ""
+    lines = [(*line, max(0, sent_ms - written_ms)) for *line, written_ms in report.logs]
+    return (report.id, report.token, progress, lines)
 
 
 class Lane:
@@ -124,10 +132,7 @@ class Session:
         """Send progress and log lines; those of attempts that are over are dropped. Raises SessionLost."""
         if not reports:
             return
-        items = [
-            (item.id, item.token, _json.encode(item.progress).decode() if item.progress else "", item.logs)
-            for item in reports
-        ]
+        items = [_reported(item, now_ms()) for item in reports]
         async with self._reporting:
             self._reports += 1
             await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items))

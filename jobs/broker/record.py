@@ -81,8 +81,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     token: str
     progress: Progress | None = None
-    logs: list[tuple[LogLevel, str, str, str]] = []
-    """Level, message, context as JSON object or "", stack or ""."""
+    logs: list[tuple[LogLevel, str, str, str, int]] = []
+    """Level, message, context as JSON object or "", stack or "", and when it was written, by the worker's clock."""
 
 
 class Renewal(msgspec.Struct, frozen=True):

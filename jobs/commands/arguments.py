@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from datetime import time
+from datetime import time, timedelta
 from typing import Any
 
 import jsonschema_rs
 import msgspec
+from pydantic import TypeAdapter, ValidationError
 
 from jobs.commands import text
 from jobs.commands.text import Path
@@ -20,6 +21,7 @@ Kind = jsonschema_rs.ValidationErrorKind
 Fault = jsonschema_rs.ValidationError
 
 ROOT: Path = ("args",)
+_duration = TypeAdapter(timedelta)
 
 _DESCRIBED_DEPTH = 4
 _MAYBE_INTEGRAL = re.compile(rb"[0-9](?:\.0|e)")  # 1.0, 1e22; also within a text, which costs time only
@@ -65,7 +67,7 @@ class _Compiled:
         self.digest = digest
         self._schema: dict[str, Any] = definition.args_schema
         self._validator = jsonschema_rs.validator_for(
-            self._schema, validate_formats=True, formats={"time": _is_time}, offline=True
+            self._schema, validate_formats=True, formats={"time": _is_time, "duration": _is_duration}, offline=True
         )
 
     def check(self, args: dict[str, Any], *, integral_floats: bool) -> None:
@@ -95,6 +97,15 @@ def _is_time(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_duration(value: str) -> bool:
+    """Tell whether it is an ISO 8601 duration as tasks read it: fractions of a second are allowed."""
+    try:
+        _duration.validate_strings(value)
+    except ValidationError:
+        return False
+    return "P" in value
 
 
 def _integral_floats(value: Any, path: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from jobs.clock import Clock
 from jobs.store import Store
 from jobs.viewer import Viewer
 
-HOLDS_MS = 5_000
+HOLDS_MS = 4_000
 """A token that was revoked is refused after this time at the latest."""
 KEPT_MAX = 10_000
 
@@ -25,7 +25,7 @@ class TokenQueries:
     async def authenticate(self, secret: str) -> Viewer | None:
         """Return the viewer whose token this is; None where it is unknown, expired or revoked.
 
-        An answer may be up to 5 seconds old. Raises StoreUnavailable.
+        An answer may be up to 4 seconds old. Raises StoreUnavailable.
         """
         try:
             digest = hashlib.sha256(secret.encode()).digest()

@@ -128,7 +128,7 @@ class Fold:
             case events.Completed():
                 self._end(row, event, AttemptState.COMPLETED)
                 _final(row, State.COMPLETED, event.at_ms)
-                row.result = event.result
+                row.result, row.error = event.result, None
             case events.RetryingLater():
                 self._end(row, event, AttemptState.FAILED, event.error)
                 row.state, row.due_ms, row.error = State.RETRYING, event.due_ms, event.error

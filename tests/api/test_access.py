@@ -26,7 +26,7 @@ async def browser(address: str, issue: Issue) -> AsyncIterator[Caller]:
     """A browser that opened the sign-in link."""
     async with Caller(address) as caller:
         code = await issue(kind=TokenKind.CODE, ttl_s=60)
-        answer = await caller.request("GET", f"/login?code={code}")
+        answer = await caller.request("GET", f"/signin?code={code}")
         assert (answer.status, answer.headers["location"]) == (303, "/graphql")
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie
@@ -73,12 +73,12 @@ async def test_the_link_works_once(address: str, issue: Issue) -> None:
     code = await issue(kind=TokenKind.CODE, ttl_s=60)
     for expected in (303, 401):
         async with Caller(address) as caller:
-            assert (await caller.request("GET", f"/login?code={code}")).status == expected
+            assert (await caller.request("GET", f"/signin?code={code}")).status == expected
 
 
 async def test_a_wrong_link_does_not_work(anonymous: Caller) -> None:
     for query in ("", "?code=", "?code=nope", "?code=qq_1_2"):
-        answer = await anonymous.request("GET", f"/login{query}")
+        answer = await anonymous.request("GET", f"/signin{query}")
         assert (answer.status, answer.json["code"]) == (401, "LINK_SPENT")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.broker import Finished, Report, Reserved, Session
 from jobs.client import Client
+from jobs.clock import now_ms
 from jobs.job import Failure, LogLevel, Progress, Reason
 from jobs.outcome import Complete, Die, Outcome
 from jobs.services.recorder import Recorder
@@ -47,7 +48,7 @@ class Hand:
         await self._session.report([Report(id=job.id, token=job.token, progress=progress)])
 
     async def log(self, job: Reserved, level: LogLevel, message: str) -> None:
-        await self._session.report([Report(id=job.id, token=job.token, logs=[(level, message, "", "")])])
+        await self._session.report([Report(id=job.id, token=job.token, logs=[(level, message, "", "", now_ms())])])
 
     async def complete(self, result: str = "null") -> str:
         """Run the next job to its end; return its id."""

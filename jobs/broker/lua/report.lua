@@ -1,5 +1,5 @@
 -- Progress and log lines of running jobs.
--- request  { session, number, { id, token, progress or "", { level, message, context, stack } ... } ... }
+-- request  { session, number, { id, token, progress or "", { level, message, context, stack, age_ms } ... } ... }
 -- answer   { }; what comes from an attempt that is over is dropped, a number that was seen is not written twice
 local session, number, reports = request[1], request[2], request[3]
 if not redis.call('ZSCORE', P .. 'leases', session) then
@@ -20,7 +20,7 @@ for _, report in ipairs(reports) do
       emit('progressed', id, v, now, r, a, progress)
     end
     for _, line in ipairs(lines) do
-      emit('logged', id, v, now, r, a, line[1], line[2], line[3], line[4])
+      emit('logged', id, v, now - line[5], r, a, line[1], line[2], line[3], line[4])
     end
   end
 end

@@ -35,7 +35,7 @@ end
 
 local ended = {
   complete = function(id, key, v, r, a, q, result)
-    redis.call('HSET', key, 's', 'COMPLETED', 'v', v, 'n', '', 'w', '', 'u', now, 'z', result)
+    redis.call('HSET', key, 's', 'COMPLETED', 'v', v, 'n', '', 'w', '', 'u', now, 'z', result, 'e', '')
     emit('completed', id, v, now, r, a, result)
     make_final(id, 'COMPLETED', 'ACTIVE', q)
   end,
