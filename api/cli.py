@@ -55,13 +55,13 @@ def up(host: Host = None, port: Port = None, data: Data = None, tasks: Tasks = N
     from jobs.up.supervisor import ChildFailed  # noqa: PLC0415  # as above
 
     preload.everything()
-    waiting = fork(names(settings), lambda name: run([name.partition(" ")[0]]))
+    waiting = fork(names(settings), lambda name: app([name.partition(" ")[0]], prog_name="queueql"))
     try:
         asyncio.run(run_up(settings, welcome.Screen(_BEGAN), waiting))
     except ChildFailed as failure:
-        if not failure.explained:
+        if not failure.printed:
             sys.stderr.write(f"queueql: {failure}\n")
-        sys.exit(failure.exit_code if failure.explained else 1)
+        sys.exit(max(failure.exit_code, 1))
 
 
 @app.command()

@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.chromium import NoChromium, executable
+from tests.postgres_server import URL_VARIABLE, PostgresMissing, find_binaries
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
@@ -31,6 +34,7 @@ def steps() -> list[Step]:
         ("types", ["mypy"]),
         ("schema", schema_is_fresh),
         ("dashboard", ["sh", "api/dashboard/check-bundle.sh"]),
+        ("servers", servers_are_there),
     ]
 
 
@@ -43,6 +47,17 @@ def schema_is_fresh() -> str:
         return printed.stderr
     if printed.stdout != Path("schema.graphql").read_text(encoding="utf-8"):
         return "schema.graphql is stale: ./run schema > schema.graphql"
+    return ""
+
+
+def servers_are_there() -> str:
+    """Find PostgreSQL and Chromium, or install them: here, since two processes of pytest cannot use apt at once."""
+    try:
+        if not os.environ.get(URL_VARIABLE):
+            find_binaries()
+        executable(lambda text: print(text, flush=True))
+    except (PostgresMissing, NoChromium) as missing:
+        return str(missing)
     return ""
 
 

@@ -37,7 +37,8 @@ class Connection:
         try:
             info = await self.client.info()
         except (redis.exceptions.RedisError, OSError) as error:
-            raise RedisUnreachable(f"Redis does not answer at {_without_password(self._url)}: {error}.") from None
+            why = str(error).rstrip(".")
+            raise RedisUnreachable(f"Redis does not answer at {_without_password(self._url)}: {why}.") from None
         version = str(info.get("valkey_version") or info.get("redis_version", "0"))
         if int(version.split(".", maxsplit=1)[0]) < VERSION_MIN:
             raise RedisUnreachable(f"Redis {version} is too old; QueueQL needs {VERSION_MIN}.0 or newer.")

@@ -27,14 +27,15 @@ log = structlog.get_logger(__name__)
 class ChildFailed(QueueQLError):
     """A process ended before the product was ready."""
 
-    def __init__(self, name: str, exit_code: int) -> None:
-        super().__init__(f"The process {name} ended at its start with exit code {exit_code}; its log says why.")
+    def __init__(self, name: str, exit_code: int, said: str = "") -> None:
+        super().__init__(said or f"The process {name} ended at its start with exit code {exit_code}.")
         self.exit_code = exit_code
+        self._said = said
 
     @property
-    def explained(self) -> bool:
-        """Whether the process has said in one sentence what keeps it from starting."""
-        return self.exit_code in _EXPLAINED
+    def printed(self) -> bool:
+        """Whether the process has itself printed the sentence that says what keeps it from starting."""
+        return not self._said and self.exit_code in _EXPLAINED
 
 
 class Backoff:
@@ -90,14 +91,24 @@ class Child:
     async def ended(self) -> ChildFailed:
         """Wait for the end of what `start` started."""
         assert self._process is not None, "start() comes first"  # noqa: S101  # narrows the type
-        return ChildFailed(self.name, await self._process.wait())
+        code = await self._process.wait()
+        return ChildFailed(self.name, code, self._said)
 
     def keep(self) -> None:
         """From now on, start it again whenever it ends."""
         self._keeper = asyncio.create_task(keep(self.name, self._wait, self.start), name=f"keep {self.name}")
 
     async def _wait(self) -> int:
-        return await self._process.wait() if self._process else 0
+        if self._process is None:
+            return 0
+        code = await self._process.wait()
+        if self._said:
+            log.error("process.failed", name=self.name, error=self._said)
+        return code
+
+    @property
+    def _said(self) -> str:
+        return self._process.said if isinstance(self._process, Forked) else ""
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """End it in order; within two seconds once `hurry` is set. Stopping twice is allowed."""

@@ -120,9 +120,9 @@ def test_a_database_that_does_not_answer(command: str, run: Run, redis_url: str)
 
 
 @pytest.mark.usefixtures("migrated")
-@pytest.mark.parametrize("command", ["up", "worker"])
-def test_a_tasks_module_that_does_not_exist(command: str, run: Run, redis_url: str) -> None:
-    said = sentence(run(command, "--tasks", "acme.tasks", QUEUEQL_REDIS_URL=redis_url, QUEUEQL_PORT="0"), 10)
+@pytest.mark.parametrize("command", [["up", "--workers", "3"], ["worker"]])
+def test_a_tasks_module_that_does_not_exist(command: list[str], run: Run, redis_url: str) -> None:
+    said = sentence(run(*command, "--tasks", "acme.tasks", QUEUEQL_REDIS_URL=redis_url, QUEUEQL_PORT="0"), 10)
     assert "There is no tasks module acme.tasks" in said
 
 

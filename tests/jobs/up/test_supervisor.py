@@ -117,12 +117,12 @@ async def test_a_process_that_dies_is_started_again(
     assert content(folder) == "ended in order"
 
 
-async def test_a_process_that_cannot_start_says_whether_it_has_explained_itself(make_child: MakeChild) -> None:
-    for code, explained in ((10, True), (1, False)):
+async def test_only_a_process_of_ours_has_printed_why_it_cannot_start(make_child: MakeChild) -> None:
+    for code, printed in ((10, True), (1, False)):
         child = make_child(f"import sys; sys.exit({code})")
         await child.start()
         failure = await child.ended()
-        assert (failure.exit_code, failure.explained) == (code, explained)
+        assert (failure.exit_code, failure.printed) == (code, printed)
 
 
 def test_pauses_double_up_to_a_limit_and_are_short_again_after_a_long_life() -> None:
