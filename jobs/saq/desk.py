@@ -74,6 +74,7 @@ class Desk:
         self._finished: list[tuple[Finished, asyncio.Future[bool]]] = []
         self._news = asyncio.Event()
         self._listens = False
+        self._closing = False
         self._serving: asyncio.Task[None] | None = None
         self._aside: asyncio.Task[None] | None = None
         self.unstarted: set[str] = set()
@@ -142,10 +143,11 @@ class Desk:
         return sum(not place.taken for place in self._waiting)
 
     async def _serve(self) -> None:
-        while True:
-            while not self._finished and not self._wanted():
+        while not self._closing:
+            if not self._finished and not self._wanted():
                 self._news.clear()
                 await self._news.wait()
+                continue
             await asyncio.sleep(0)  # whoever comes in the same turn of the loop goes along
             try:
                 session = await self.session()
@@ -261,6 +263,8 @@ class Desk:
 
     async def close(self) -> None:
         """Give back what was handed out and not started, and end the session."""
+        self._closing = True
+        self._news.set()
         for task in (self._serving, self._aside):
             if task:
                 task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -21,6 +22,9 @@ from jobs.task import Registry
 from jobs.worker import Engine, Hooks
 
 logger = logging.getLogger("saq")
+
+UPKEEP_ENDS_S = 1.0
+"""How long a turn of upkeep may take to end when the worker stops."""
 
 
 class Worker(saq.worker.Worker[CtxType]):
@@ -106,9 +110,10 @@ class Worker(saq.worker.Worker[CtxType]):
         """Reserve no more, let jobs end within the grace, give back the rest, and call the shutdown hooks."""
         self.event.set()
         upkeep, self._upkeep = self._upkeep, []
-        for task in upkeep:
-            task.cancel()
-        await asyncio.gather(*upkeep, return_exceptions=True)
+        if upkeep:
+            _, late = await asyncio.wait(upkeep, timeout=UPKEEP_ENDS_S)
+            for task in late:
+                task.cancel()
         if self._engine is not None:
             await self._engine.stop()  # whoever calls this waits for it, `start` too
         await super().stop()
@@ -150,7 +155,8 @@ class Worker(saq.worker.Worker[CtxType]):
                 await call()
             except Exception:  # the next turn may succeed
                 logger.exception("Upkeep task failed unexpectedly")
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.event.wait(), pause_s)
 
     async def schedule(self, lock: int = 1) -> None:
         """Enqueue the next run of each cron job, by the clock of Redis, and make runnable what is due."""

@@ -175,10 +175,9 @@ async def test_function_reports_through_its_job(queue: Queue, worker: saq.worker
 
     async def reported() -> bool:
         await job.refresh()
-        return job.progress == 0.5
+        return (job.progress, job.meta) == (0.5, {"seen": True})
 
     await until(reported)
-    assert job.meta == {"seen": True}
     broker = await queue.broker()
 
     async def in_history() -> bool:
