@@ -11,7 +11,7 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from tests.system.product import Api
+from tests.system.product import Api, Closed
 
 CHUNK = 500
 FINAL = {"COMPLETED", "CANCELLED", "DEAD"}
@@ -59,7 +59,7 @@ class Events:
             try:
                 async for data in self._api.subscribe(_EVENTS, {"after": cursor}):
                     cursor = self._take(data["jobEvents"])
-            except (OSError, AssertionError):
+            except (OSError, Closed):
                 await asyncio.sleep(0.1)
 
     def _take(self, batch: dict[str, Any]) -> str:
@@ -67,8 +67,9 @@ class Events:
             self.gaps[batch["gap"]["reason"]] += 1
         for event in batch["events"]:
             key = (event["jobId"], event["run"])
-            assert event["version"] > self.versions.get(key, 0), f"{event} came twice or late"
-            self.versions[key] = event["version"]
+            version = int(event["version"])
+            assert version > self.versions.get(key, 0), f"{event} came twice or late"
+            self.versions[key] = version
             self.count += 1
             if event["__typename"] in FINAL_EVENTS:
                 self.ended[key].append(FINAL_EVENTS[event["__typename"]])
@@ -107,6 +108,7 @@ async def run_with_faults(
                 await faults[index]()
         while (await api.execute(_UNFINISHED))["jobs"]["totalCount"]["value"]:
             await asyncio.sleep(0.2)
+    assert not following.done(), following.exception()
     following.cancel()
     await asyncio.wait([following])
     return ids, events

@@ -24,6 +24,10 @@ _READY_S = 60
 _STOP_S = 40
 
 
+class Closed(Exception):
+    """The server ended a connection."""
+
+
 class Process:
     """A process whose output goes to a file, so that a failing test can show it."""
 
@@ -162,7 +166,7 @@ class Api:
                         return
                     case _:
                         raise AssertionError(said)
-            raise AssertionError(f"The socket closed with {socket.close_code}.")
+            raise Closed(f"The socket closed with {socket.close_code}.")
 
 
 async def until_published(api: Api, mutation: str, timeout_s: float = 30) -> None:
