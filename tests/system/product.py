@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import psutil
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-system-tests"
@@ -114,6 +115,13 @@ class Product:
     ) -> None:
         code = self.process.stop()
         assert kind or code == 0, f"queueql ended with {code}:\n{self.process.output()}"
+
+    def find(self, words: str) -> psutil.Process:
+        """Return the process below `queueql up` whose command line has these words."""
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            if words in " ".join(process.cmdline()):
+                return process
+        raise AssertionError(f"There is no process {words!r}.")
 
 
 class Api:

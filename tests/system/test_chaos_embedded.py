@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 
 from jobs.embedded import socket_of
@@ -14,15 +13,6 @@ from tests.system.chaos import check, flush_all, history, read_ledger, run_with_
 from tests.system.product import Api, Product, until_published
 
 TOTAL = 10_000
-
-
-def find(product: Product, *words: str) -> psutil.Process:
-    """Return the process below `queueql up` whose command line has all the words."""
-    for process in psutil.Process(product.process.pid).children(recursive=True):
-        line = " ".join(process.cmdline())
-        if all(word in line for word in words):
-            return process
-    raise AssertionError(f"There is no process {words}.")
 
 
 @pytest.mark.timeout(180)
@@ -35,10 +25,10 @@ async def test_no_accepted_job_is_lost(folder: Path) -> None:
             await until_published(api, "workEnqueue")
 
             async def kill_worker() -> None:
-                find(product, "queueql", " worker").send_signal(signal.SIGKILL)
+                product.find("queueql worker").send_signal(signal.SIGKILL)
 
             async def kill_redis() -> None:
-                find(product, "-server", "redis").send_signal(signal.SIGKILL)
+                product.find("-server").send_signal(signal.SIGKILL)
 
             async def flush() -> None:
                 await flush_all(f"unix://{socket_of(folder / 'data' / 'redis')}")
