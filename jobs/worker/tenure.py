@@ -59,6 +59,7 @@ class Tenure:
         self._more = True
         self._wait_ms = 0
         self._stopping = False
+        self._grace_is_over = False
         self._lost = asyncio.Event()
         self._settled = asyncio.Event()
 
@@ -102,6 +103,7 @@ class Tenure:
         self._slots.news.set()
         if not await self._settle(grace_s):
             log.info("worker.grace_is_over", running=len(self._runner.running))
+            self._grace_is_over = True
             self._runner.end_early(Interrupt.RELEASE)
             if not await self._settle(CLEAN_UP_S):
                 self._abandon()
@@ -199,6 +201,8 @@ class Tenure:
             self._slots.take(attempt)
             attempts.append(attempt)
         self._runner.launch(attempts)
+        if self._grace_is_over:  # their start was being confirmed when the others were told
+            self._runner.end_early(Interrupt.RELEASE)
         return len(attempts)
 
     def _refuse(self, job: Reserved) -> None:
