@@ -70,13 +70,9 @@ class Tenure:
         lease = Lease(self._session, self._plan.renew_s, self._heard)
         lease.start()
         try:
-            async with asyncio.TaskGroup() as helpers:
-                helping = [helpers.create_task(self._reporter.run()), helpers.create_task(self._until_lost())]
-                async with asyncio.TaskGroup() as lanes:
-                    for number in range(LANES):
-                        lanes.create_task(self._serve(self._session.lane(number)))
-                for helper in helping:
-                    helper.cancel()
+            # In a task of its own: on Python 3.11.2 (Debian 12) a task whose groups failed counts as being cancelled,
+            # and every timeout in it raises CancelledError from then on.
+            await asyncio.create_task(self._work(), name="lanes")
         except* SessionLost:
             log.warning("worker.session_lost", session=self._session.id, running=len(self._runner.running))
         finally:
@@ -84,6 +80,16 @@ class Tenure:
             self._runner.close()
             await lease.stop()
             await self._session.close()
+
+    async def _work(self) -> None:
+        """Run all lanes, and what goes on beside them, until the lanes end or one of them all fails."""
+        async with asyncio.TaskGroup() as helpers:
+            helping = [helpers.create_task(self._reporter.run()), helpers.create_task(self._until_lost())]
+            async with asyncio.TaskGroup() as lanes:
+                for number in range(LANES):
+                    lanes.create_task(self._serve(self._session.lane(number)))
+            for helper in helping:
+                helper.cancel()
 
     async def _until_lost(self) -> None:
         await self._lost.wait()
