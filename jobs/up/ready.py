@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from jobs.broker import Broker
 from jobs.errors import StartError, Unavailable
@@ -16,30 +17,41 @@ TIMEOUT_S = 60.0
 _PAUSE_S = 0.02
 
 
-async def until_ready(children: Sequence[Child], settings: Settings) -> None:
-    """Return once the API says that it is ready and every worker has its lease.
+async def until_working(children: Sequence[Child], settings: Settings) -> None:
+    """Return once every worker among these has published its tasks and has its lease.
 
     Raises ChildFailed as soon as a process ends, StartError where it takes longer than `TIMEOUT_S`.
     """
-    ready = asyncio.create_task(_ready(children, settings))
+    await _unless_one_ends(children, _all_have_leases(children, settings), "the workers have not taken up their work.")
+
+
+async def until_answering(children: Sequence[Child], settings: Settings) -> None:
+    """Return once the API says that it is ready. Raises as `until_working` does."""
+    await _unless_one_ends(children, _api_answers(settings), "the API does not say that it is ready.")
+
+
+async def _unless_one_ends(children: Sequence[Child], condition: Coroutine[Any, Any, None], why: str) -> None:
+    holds = asyncio.create_task(condition)
     ends = [asyncio.create_task(child.ended()) for child in children]
     try:
-        done, _ = await asyncio.wait({ready, *ends}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({holds, *ends}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             if end in done:
                 raise end.result()
-        if ready not in done:
-            _, why = await ask(settings.host, settings.port, "/readyz")
-            raise StartError(f"Not ready after {TIMEOUT_S:.0f} s: {why or 'the API does not answer.'}")
-        await ready
+        if holds not in done:
+            raise StartError(f"Not ready after {TIMEOUT_S:.0f} s: {why}")
+        await holds
     finally:
-        for task in (ready, *ends):
+        for task in (holds, *ends):
             task.cancel()
 
 
-async def _ready(children: Sequence[Child], settings: Settings) -> None:
+async def _api_answers(settings: Settings) -> None:
     while (await ask(settings.host, settings.port, "/readyz"))[0] != 200:  # noqa: ASYNC110  # it is another process
         await asyncio.sleep(_PAUSE_S)
+
+
+async def _all_have_leases(children: Sequence[Child], settings: Settings) -> None:
     missing = {child.pid for child in children if child.name.startswith("worker")}
     broker = await Broker.open(settings.redis_url, settings)
     try:

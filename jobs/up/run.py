@@ -19,7 +19,7 @@ from jobs.up.access import Access, prepare
 from jobs.up.address import free_port, reachable
 from jobs.up.folder import DataFolder
 from jobs.up.forked import Forked
-from jobs.up.ready import until_ready
+from jobs.up.ready import until_answering, until_working
 from jobs.up.stop import Stop
 from jobs.up.supervisor import Child, cancel, keep
 
@@ -57,7 +57,7 @@ def check(settings: Settings) -> None:
 
 
 def names(settings: Settings) -> list[str]:
-    """Names of the processes, in the order of their start. The first word is the command."""
+    """Names of the processes. The first word is the command."""
     return ["api", "services", *(f"worker {number}" for number in range(1, settings.workers + 1))]
 
 
@@ -97,14 +97,16 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop, waiting:
         }
     )
     access = await prepare(settings, folder)
-    children: list[Child] = []
-    for stage in _stages(settings, waiting):
-        stack.push_async_callback(_stop_all, stage, stop)
-        for child in stage:
-            await child.start()
-        children += stage
-    await until_ready(children, settings)
-    for child in children:
+    api, services, workers = _children(settings, waiting)
+    for stage in ([api], [services], workers):
+        stack.push_async_callback(_stop_all, stage, stop)  # the stack stops the last one first
+    for child in (services, *workers):
+        await child.start()
+    await until_working([services, *workers], settings)
+    # Last, so that its schema has the mutations of all tasks from the first request on.
+    await api.start()
+    await until_answering([services, *workers, api], settings)
+    for child in (services, *workers, api):
         child.keep()
     url = f"http://{reachable(settings.host)}:{settings.port}"
     return Running(settings, url, access)
@@ -118,8 +120,8 @@ async def _start_redis(folder: DataFolder, stack: AsyncExitStack) -> str:
     return server.url
 
 
-def _stages(settings: Settings, waiting: Mapping[str, Forked]) -> list[list[Child]]:
-    """Make the processes, in the order of their start: the API, the services, the workers."""
+def _children(settings: Settings, waiting: Mapping[str, Forked]) -> tuple[Child, Child, list[Child]]:
+    """Make the processes, without a start: the API, the services, the workers."""
     environ = child_environ(settings, os.environ)
     # They find packages as this process does: the user's folder comes first only where it is first here.
     command = [sys.executable, *([] if sys.path[0] == str(Path.cwd()) else ["-P"]), "-m", "queueql"]
@@ -130,7 +132,7 @@ def _stages(settings: Settings, waiting: Mapping[str, Forked]) -> list[list[Chil
         return Child(name, [*command, word], environ, stop_s=stop_s, waiting=waiting.get(name))
 
     api, services, *workers = [child(name) for name in names(settings)]
-    return [[api], [services], workers]
+    return api, services, workers
 
 
 def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.system.product import Api, Product, until_published
+from tests.system.product import Api, Product
 
 WITHIN_S = 12.0
 
@@ -22,7 +22,6 @@ async def test_a_killed_workers_job_runs_again_within_12_seconds(folder: Path) -
     with Product(folder, tasks="tests.system.chaos_tasks", environ={"CHAOS_LEDGER": str(ledger)}) as product:
         async with aiohttp.ClientSession() as session:
             api = Api(session, product.url)
-            await until_published(api, "holdEnqueue")
             job = (await api.execute("mutation { holdEnqueue(input: {}) { job { id } } }"))["holdEnqueue"]["job"]
             await until_lines(ledger, 1)
             product.find("queueql worker").send_signal(signal.SIGKILL)
