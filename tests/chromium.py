@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,16 +33,19 @@ def executable(say: Callable[[str], None]) -> str:
 
     Raises NoChromium.
     """
-    if found := _find():
+    found = _find()
+    if found and _driver_runs():
         return found
+    missing = "libatomic1" if found else "chromium libatomic1"
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
-        raise NoChromium("Chromium is not on PATH, which the browser tests need: on Debian, apt-get install chromium.")
-    say("Chromium is not here: installing Debian's (apt-get install chromium) for the browser tests.")
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+        raise NoChromium(f"The browser tests need what is missing here: on Debian, apt-get install {missing}.")
+    say(f"The browser tests need what is missing here: apt-get install {missing}.")
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *missing.split()]):
         _apt(command)
-    if found := _find():
+    found = _find()
+    if found and _driver_runs():
         return found
-    raise NoChromium("apt-get installed chromium, and still there is none on PATH.")
+    raise NoChromium(f"apt-get installed {missing}, and still Chromium or Playwright's driver does not run.")
 
 
 @contextmanager
@@ -57,6 +61,12 @@ def browser(path: str) -> Iterator[Browser]:
 
 def _find() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+def _driver_runs() -> bool:
+    """Whether Playwright's own Node does; it needs a library that a small Debian does not have."""
+    node, _ = compute_driver_executable()
+    return subprocess.run([node, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def _apt(arguments: list[str]) -> None:
