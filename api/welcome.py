@@ -72,7 +72,8 @@ def _curl(running: Running) -> list[str]:
 
 def _next_step(running: Running) -> str:
     if running.settings.tasks == (DEMO,):
-        return "Tasks of your own: ./run --tasks your.module (README). Ctrl-C stops everything."
+        command = "./run" if (Path(__file__).parents[1] / "run").exists() else "queueql"
+        return f"Tasks of your own: {command} up --tasks your.module (README). Ctrl-C stops everything."
     return "Ctrl-C stops everything."
 
 
