@@ -16,7 +16,7 @@ QueueQLError
 │   ├── StoreUnavailable    STORE_UNAVAILABLE
 │   └── BrokerUnavailable   BROKER_UNAVAILABLE
 ├── Stale                   STALE: the job was taken over, or is no longer in the state that was assumed
-├── EpochChanged            EPOCH_CHANGED: Redis lost its data or was replaced; it is being filled again
+├── EpochChanged            EPOCH_CHANGED: Redis was started anew, replaced, or lost its data
 └── StartError              a process cannot start; one sentence and an exit code
     ├── SettingInvalid      exit code 2
     ├── PortTaken           3
@@ -140,7 +140,7 @@ class Stale(QueueQLError):
 
 
 class EpochChanged(QueueQLError):
-    """Redis lost its data or was replaced. The reconciler fills it again; repeat with the new epoch."""
+    """Redis was started anew, replaced, or lost its data. The reconciler fills it; repeat with the new epoch."""
 
     code = "EPOCH_CHANGED"
 

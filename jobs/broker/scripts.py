@@ -43,7 +43,7 @@ def translate(error: redis.exceptions.RedisError) -> Exception:
     if text.startswith("EPOCH"):
         if text == "EPOCH 0":
             return EpochChanged("Redis is empty; the services fill it.")
-        return EpochChanged("Redis lost its data or was replaced; it is being filled again.")
+        return EpochChanged("Redis was started anew or lost its data; it is being compared with the store.")
     if text.startswith("LOST"):
         return SessionLost("The worker's lease ran out; its jobs were given to others.")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):

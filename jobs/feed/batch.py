@@ -21,7 +21,7 @@ class GapReason(StrEnum):
     TOO_SLOW = "TOO_SLOW"
     """The subscriber did not read fast enough; what happens from now on follows."""
     BROKER_LOST = "BROKER_LOST"
-    """The broker lost its data or was away for too long; what happens from now on follows."""
+    """The broker was started anew, or lost its data: events may be missing; what happens from now on follows."""
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -125,7 +125,8 @@ class Hub:
                 await self._read_on(await self._connect())
             except QueueQLError as error:
                 if not self._failing:
-                    log.warning("feed.away", error=str(error))
+                    write = log.info if isinstance(error, EpochChanged) else log.warning
+                    write("feed.away", reason=str(error))
                 self._failing = True
                 await asyncio.sleep(RETRY_S)
             except Exception:  # the hub serves all subscribers of the process; it must outlive any one fault
@@ -143,7 +144,7 @@ class Hub:
                 await self._hand_out(same_epoch)
                 position = same_epoch[-1][0]
             if len(same_epoch) < len(batch) or self._broker.epoch != position.epoch != 0:
-                raise EpochChanged("Redis lost its data or was replaced.")
+                raise EpochChanged("Redis was started anew or lost its data.")
 
     def _is_used(self) -> bool:
         now = self._monotonic()

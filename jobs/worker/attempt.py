@@ -107,9 +107,9 @@ class Attempt:
             else:
                 result = await self._in_thread(args, kwargs)
             ended = self._returned(result)
-        except (KeyboardInterrupt, GeneratorExit):
+        except GeneratorExit:
             raise
-        except BaseException as error:  # the worker goes on whatever a task raises, SystemExit included
+        except BaseException as error:  # the worker goes on whatever a task raises, also SystemExit
             ended = self._raised(error)
             if hooks.after is not None:
                 self.context["exception"] = error

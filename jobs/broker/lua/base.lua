@@ -50,8 +50,15 @@ local function move(queue, from, to)
   end
 end
 
-local function make_ready(id, queue, priority, in_front)
-  redis.call(in_front and 'LPUSH' or 'RPUSH', P .. 'ready:' .. queue .. ':' .. priority, id)
+-- A job whose worker has died twice while it ran is a suspect. A session runs one suspect at a time, so
+-- that the one that kills its worker does not take the others with it a third time.
+local SUSPECT_CRASHES, POISON_CRASHES = 2, 3
+local function make_ready(id, queue, priority, in_front, crashes)
+  local list = 'ready:' .. queue .. ':' .. priority
+  if (tonumber(crashes) or 0) >= SUSPECT_CRASHES then
+    list = 'suspects:' .. queue
+  end
+  redis.call(in_front and 'LPUSH' or 'RPUSH', P .. list, id)
   woken[queue] = true
 end
 
@@ -75,13 +82,13 @@ local function promote(limit)
   local ids = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     redis.call('ZREM', P .. 'due', id)
-    local s, v, r, q, p = unpack(redis.call('HMGET', job_key(id), 's', 'v', 'r', 'q', 'p'))
+    local s, v, r, q, p, c = unpack(redis.call('HMGET', job_key(id), 's', 'v', 'r', 'q', 'p', 'c'))
     if s == 'SCHEDULED' or s == 'RETRYING' then
       v = next_version(v)
       redis.call('HSET', job_key(id), 's', 'QUEUED', 'v', v, 'u', now)
       emit('due', id, v, now, tonumber(r))
       move(q, s, 'QUEUED')
-      make_ready(id, q, p, false)
+      make_ready(id, q, p, false, c)
     end
   end
   return #ids
@@ -97,13 +104,12 @@ local function until_due(most)
 end
 
 -- A reserved job that was not started goes back to where it came from, without a trace.
-local function put_back(id, queue, priority)
+local function put_back(id, queue, priority, crashes)
   redis.call('HSET', job_key(id), 'n', '', 'w', '')
-  make_ready(id, queue, priority, true)
+  make_ready(id, queue, priority, true, crashes)
 end
 
 -- The job's worker is gone. A crash does not count as an attempt; the third one ends the job.
-local POISON_CRASHES = 3
 local function reap_job(id, session)
   local s, v, r, q, p, w, a, g, c, x =
     unpack(redis.call('HMGET', job_key(id), 's', 'v', 'r', 'q', 'p', 'w', 'a', 'g', 'c', 'x'))
@@ -111,7 +117,7 @@ local function reap_job(id, session)
     return false
   end
   if s == 'QUEUED' then
-    put_back(id, q, p)
+    put_back(id, q, p, c)
     return false
   end
   if s ~= 'ACTIVE' then
@@ -133,7 +139,7 @@ local function reap_job(id, session)
     redis.call('HSET', key, 's', 'QUEUED', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now, 'g', (tonumber(g) or 0) + 1)
     emit('reaped', id, v, now, r, a, c, session)
     move(q, s, 'QUEUED')
-    make_ready(id, q, p, true)
+    make_ready(id, q, p, true, c)
   end
   return true
 end

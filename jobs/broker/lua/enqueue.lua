@@ -20,7 +20,7 @@ for i, job in ipairs(jobs) do
     emit('enqueued', id, version, now, run, state, queue, task, priority, due, recovered, in_store and '' or spec)
     count(queue, state, 1)
     if state == 'QUEUED' then
-      make_ready(id, queue, priority, false)
+      make_ready(id, queue, priority, false, crashes)
     else
       make_due(id, queue, due)
     end

@@ -57,7 +57,8 @@ local ended = {
     redis.call('HINCRBY', key, 'g', 1)
     emit('released', id, v, now, r, a)
     move(q, 'ACTIVE', 'QUEUED')
-    make_ready(id, q, redis.call('HGET', key, 'p'), true)
+    local p, c = unpack(redis.call('HMGET', key, 'p', 'c'))
+    make_ready(id, q, p, true, c)
   end,
   cancel = function(id, key, v, r, a, q)
     redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
@@ -111,8 +112,8 @@ local function quotas(turns)
 end
 
 local reserved, seen = {}, {}
-local function take(queue, class, most)
-  local ids = most > 0 and redis.call('LPOP', P .. 'ready:' .. queue .. ':' .. class, most)
+local function take_from(list, most)
+  local ids = most > 0 and redis.call('LPOP', P .. list, most)
   for _, id in ipairs(ids or {}) do
     local job = not seen[id] and read(id)
     -- an id in the list whose job was cancelled or reserved meanwhile is skipped
@@ -123,8 +124,32 @@ local function take(queue, class, most)
   end
 end
 
+local function take(queue, class, most)
+  take_from('ready:' .. queue .. ':' .. class, most)
+end
+
+-- One suspect at a time, and the first thing that is taken.
+local suspect = redis.call('HGET', session_key, 'suspect')
+local has_suspect = suspect and redis.call('SISMEMBER', P .. 'held:' .. session, suspect) == 1
+if suspect and not has_suspect then
+  redis.call('HDEL', session_key, 'suspect')
+  for _, queue in ipairs(queues) do
+    woken[queue] = redis.call('LLEN', P .. 'suspects:' .. queue) > 0 or nil
+  end
+end
+local function take_suspect(queue)
+  if has_suspect then
+    return
+  end
+  take_from('suspects:' .. queue, 1)
+  if #reserved > 0 then
+    has_suspect = true
+    redis.call('HSET', session_key, 'suspect', reserved[1][1])
+  end
+end
+
 local function waiting(queue)
-  local length = 0
+  local length = has_suspect and 0 or redis.call('LLEN', P .. 'suspects:' .. queue)
   for class = 0, 4 do
     length = length + redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class)
   end
@@ -134,6 +159,9 @@ end
 local left = 0
 if want > 0 then
   local quota, turn = quotas(want)
+  for _, queue in ipairs(queues) do
+    take_suspect(queue)
+  end
   for i = 1, #queues do
     -- another queue is first in each call, and each gets its share before any gets more
     local queue = queues[(turn + i) % #queues + 1]

@@ -215,6 +215,7 @@ class Jobs(RuleBasedStateMachine):
         for queue in QUEUES:
             for priority in Priority:
                 places |= set(self.wait(client.lrange(f"{{qq}}:ready:{queue}:{int(priority)}", 0, -1)))
+            places |= set(self.wait(client.lrange(f"{{qq}}:suspects:{queue}", 0, -1)))
         for key in self.wait(client.keys("{qq}:held:*")):
             places |= self.wait(client.smembers(key))
         assert unfinished <= {place.decode() for place in places}
