@@ -36,7 +36,8 @@ async def read_body(request: Request) -> bytes:
 def decode(text: bytes | str) -> Any:
     """Read JSON. Raises NotJson.
 
-    NaN and numbers beyond a double are let through: they are refused later, with the path to where they are.
+    NaN, lone surrogates and numbers beyond a double are let through: they are refused later, with the path to where
+    they are (surrogates: see `not_unicode`).
     """
     try:
         return msgspec.json.decode(text)
@@ -50,6 +51,39 @@ def decode(text: bytes | str) -> Any:
         raise NotJson("It is nested too deeply.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise NotJson(f"{error}.") from None
+
+
+def not_unicode(value: object, name: str) -> str | None:
+    """Return the place in a JSON value, called `name`, of the first text with half of a surrogate pair; None: nowhere.
+
+    Such a text can be escaped in JSON but neither stored nor sent.
+    """
+    try:
+        msgspec.json.encode(value)
+    except (UnicodeEncodeError, RecursionError):
+        pass
+    else:
+        return None
+    todo = [(name, value)]
+    while todo:
+        place, part = todo.pop()
+        if isinstance(part, str) and not _is_unicode(part):
+            return place
+        if isinstance(part, list):
+            todo += [(f"{place}[{index}]", item) for index, item in enumerate(part)][::-1]
+        elif isinstance(part, dict):
+            if not all(map(_is_unicode, part)):
+                return f"a name in {place}"
+            todo += [(f"{place}.{key}", item) for key, item in part.items()][::-1]
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def encode(value: object) -> bytes:

@@ -10,7 +10,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.auth import Authenticator, Credentials, foreign, from_payload
-from api.body import NotJson, decode, encode
+from api.body import NotJson, decode, encode, not_unicode
 from api.errors import formatted
 from api.execution.operation import Operation, Rejected, Request
 from api.schema.live import LiveSchema
@@ -167,6 +167,8 @@ class Connection:
         operation_id = message.get("id")
         if not isinstance(operation_id, str) or not operation_id:
             raise Closed(BAD_MESSAGE, "The id of an operation must be a text")
+        if not_unicode(operation_id, "id"):
+            raise Closed(BAD_MESSAGE, "The id of an operation must be valid Unicode")
         if operation_id in self._operations:
             raise Closed(SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:40]} already exists")
         if not isinstance(message.get("payload"), dict):

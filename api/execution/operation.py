@@ -17,6 +17,7 @@ from graphql import (
     subscribe,
 )
 
+from api.body import not_unicode
 from api.context import Context
 from api.errors import INTERNAL, PARSE_FAILED, VALIDATION_FAILED, formatted
 from api.schema.live import Runnable
@@ -60,6 +61,10 @@ class Request:
             raise _rejected("`operationName` must be a text.")
         if not isinstance(payload.get("extensions"), dict | None):
             raise _rejected("`extensions` must be an object.")
+        for part, value in (("query", query), ("variables", variables), ("operationName", name)):
+            place = not_unicode(value, part)
+            if place is not None:
+                raise _rejected(f"{place[:200]} contains half of a surrogate pair, which is not valid Unicode.")
         return cls(query, variables or {}, name or None)
 
 

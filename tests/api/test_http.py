@@ -110,6 +110,39 @@ async def test_what_is_no_request_is_a_bad_request(api: Caller) -> None:
             assert answer.json["errors"][0]["message"]
 
 
+HALVES: list[tuple[dict[str, Any], str]] = [
+    ({"query": "{__typename} # \ud800"}, "query"),
+    ({"query": QUERY, "operationName": "\udc00"}, "operationName"),
+    ({"query": QUERY, "variables": {"input": {"task": "\ud800"}}}, "variables.input.task"),
+    ({"query": QUERY, "variables": {"where": {"owners": ["a", "\ud800x"]}}}, "variables.where.owners[1]"),
+    ({"query": QUERY, "variables": {"x": {"\udfff": 1}}}, "a name in variables.x"),
+    ({"query": QUERY, "variables": {"x": [float("nan"), 10**40, "\ud800"]}}, "variables.x[2]"),
+]
+
+
+async def test_halves_of_surrogate_pairs_are_a_bad_request(api: Caller) -> None:
+    for body, place in HALVES:
+        for accept in (JSON, GRAPHQL):
+            answer = await api.request("POST", headers={"accept": accept, "content-type": JSON}, data=json.dumps(body))
+            assert (answer.status, answer.media_type) == (400, accept), place
+            (error,) = answer.json["errors"]
+            assert error["message"] == f"{place} contains half of a surrogate pair, which is not valid Unicode."
+    answer = await api.request("GET", params={"query": QUERY, "variables": r'{"x": "\ud800"}'})
+    assert answer.status == 400
+    answer = await api.request(
+        "POST", headers={"accept": JSON, "content-type": JSON}, data=b'{"query": "\xed\xa0\x80"}'
+    )
+    assert answer.status == 400
+    whole = json.dumps({"query": "query ($i: ID!) {node(id: $i) {id}}", "variables": {"i": "\U0001f600"}})
+    assert (await api.request("POST", headers={"content-type": JSON}, data=whole)).status == 200
+
+
+async def test_a_half_in_a_literal_is_a_bad_request(api: Caller) -> None:
+    for task in (r"\ud800", r"\udc00", r"\u{d800}"):
+        answer = await api.post(f'mutation {{jobEnqueue(input: {{task: "{task}"}}) {{job {{id}}}}}}')
+        assert (answer.status, answer.json["errors"][0]["extensions"]) == (400, {"code": "GRAPHQL_PARSE_FAILED"})
+
+
 NOT_RUNNABLE = [
     ("{", "GRAPHQL_PARSE_FAILED"),
     ("{nope}", "GRAPHQL_VALIDATION_FAILED"),

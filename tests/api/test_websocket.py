@@ -36,6 +36,9 @@ async def test_messages_that_end_the_connection(api: Caller) -> None:
         ('{"type": "subscribe", "id": 1, "payload": {"query": "{__typename}"}}', 4400),
         ('{"type": "subscribe", "id": "", "payload": {"query": "{__typename}"}}', 4400),
         ('{"type": "subscribe", "id": "1", "payload": "x"}', 4400),
+        (r'{"type": "subscribe", "id": "b\ud800", "payload": {"query": "{__typename}"}}', 4400),
+        (r'{"type": "\ud800"}', 4400),
+        (r'{"type": "connection_init", "payload": {"Authorization": "Bearer \ud800"}}', 4429),
         ('{"type": "ping", "payload": ' + "[" * 20_000 + "]" * 20_000 + "}", 4400),
         (json.dumps({"type": "ping", "payload": {"x": "a" * FRAME_MAX}}), 1009),
     ]
