@@ -68,8 +68,10 @@ class EventSubscription:
         Args:
             where: Only events of jobs that the filter finds.
             after: Go on behind this cursor, the `endCursor` of the last batch that arrived.
-            job_ids: Only events of these jobs, at most 100.
+            job_ids: Only events of these jobs, 1 to 100 of them; of all where it is left out.
         """
+        if job_ids is not None and not job_ids:
+            raise InvalidOption("`jobIds` is empty; leave it out to mean all jobs.", path=("jobIds",))
         if len(job_ids or ()) > _JOB_IDS_MAX:
             raise InvalidOption(f"`jobIds` may have at most {_JOB_IDS_MAX} values.", path=("jobIds",))
         context = info.context

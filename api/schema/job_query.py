@@ -25,7 +25,10 @@ _VALUES_MAX = 100
 
 @strawberry.input
 class JobWhere:
-    """Which jobs are meant. Every part that is given must hold; within a part any of the values may."""
+    """Which jobs are meant. Every part that is given must hold; within a part any of the values may.
+
+    A list has 1 to 100 values; to mean all, leave it out.
+    """
 
     states: list[State] | None = None
     """In one of these states."""
@@ -43,9 +46,14 @@ class JobWhere:
     """Accepted before this time."""
 
     def read(self) -> paging.JobWhere:
-        """Return the filter as the doors know it. Raises InvalidOption where a list is too long."""
+        """Return the filter as the doors know it. Raises InvalidOption where a list is empty or too long."""
         for name in ("states", "tasks", "queues", "owners", "tags"):
-            if len(getattr(self, name) or ()) > _VALUES_MAX:
+            values = getattr(self, name)
+            if values is not None and not values:
+                raise InvalidOption(
+                    f"`{name}` is empty, so no job would fit; leave it out to mean all.", path=("where", name)
+                )
+            if len(values or ()) > _VALUES_MAX:
                 raise InvalidOption(f"`{name}` may have at most {_VALUES_MAX} values.", path=("where", name))
         return paging.JobWhere(
             states=tuple(self.states or ()),

@@ -140,6 +140,10 @@ async def test_filters(api: Caller, hand: Hand) -> None:
         assert [node["id"] for node in nodes] == expected, where
     (error,) = await api.errors(document, where={"tags": ["t"] * 101})
     assert error["extensions"] == {"code": "INVALID_OPTION"}
+    for name in ("states", "tasks", "queues", "owners", "tags"):
+        (error,) = await api.errors(document, where={name: []})
+        assert error["extensions"] == {"code": "INVALID_OPTION"}
+        assert error["message"] == f"`{name}` is empty, so no job would fit; leave it out to mean all."
 
 
 async def test_attempts_of_a_page_are_read_at_once(api: Caller, hand: Hand) -> None:

@@ -185,6 +185,25 @@ async def test_a_job_that_does_not_exist(api: Caller) -> None:
         assert await events.next() == ("complete", None)
 
 
+async def test_a_filter_without_values(api: Caller) -> None:
+    empty: list[dict[str, Any]] = [{"ids": []}, {"where": {"states": []}}]
+    for variables in empty:
+        async with api.socket() as socket:
+            await socket.subscribe("1", EVENTS, **variables)
+            message = await socket.receive()
+            assert (message["type"], message["payload"][0]["extensions"]) == ("error", {"code": "INVALID_OPTION"})
+
+
+async def test_text_that_is_no_unicode(api: Caller) -> None:
+    sentence = "variables.where.owners[0] contains half of a surrogate pair, which is not valid Unicode."
+    async with api.socket() as socket:
+        await socket.subscribe("1", EVENTS, where={"owners": ["\ud800"]})
+        message = await socket.receive()
+        assert (message["id"], message["type"], message["payload"][0]["message"]) == ("1", "error", sentence)
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}  # the others go on
+
+
 async def test_a_cursor_of_somewhere_else(api: Caller) -> None:
     async with api.socket() as socket, api.events(EVENTS, after="nope") as events:
         await socket.subscribe("1", EVENTS, after="nope")
