@@ -80,9 +80,13 @@ class PayloadTooLarge(RequestError):
 
 
 class IdempotencyMismatch(RequestError):
-    """The idempotency key was used within 24 hours with other arguments."""
+    """The idempotency key was used within 24 hours with other arguments. `job_id` is the job that it belongs to."""
 
     code = "IDEMPOTENCY_MISMATCH"
+
+    def __init__(self, message: str, *, path: tuple[str | int, ...] = (), job_id: str = "") -> None:
+        super().__init__(message, path=path)
+        self.job_id = job_id
 
 
 class NotFound(RequestError):

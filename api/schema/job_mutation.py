@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import strawberry
@@ -12,7 +13,7 @@ from api.schema.error import UserError, user_error
 from api.schema.job import Job
 from jobs import job as vocabulary
 from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest
-from jobs.errors import InvalidOption, InvalidState, RequestError, Unavailable
+from jobs.errors import IdempotencyMismatch, InvalidOption, InvalidState, RequestError, Unavailable
 from jobs.viewer import Viewer
 
 ErrorPath = Callable[[RequestError], list[str]]
@@ -90,7 +91,7 @@ async def enqueue(context: Context, request: Callable[[], EnqueueRequest], path:
     try:
         accepted = await context.client.commands.job.enqueue(context.viewer, request())
     except RequestError as error:
-        return JobEnqueuePayload(user_errors=[user_error(error, path(error))])
+        return await _refused(context, error, path)
     return JobEnqueuePayload(job=accepted.job, is_duplicate=accepted.duplicate)
 
 
@@ -107,17 +108,24 @@ async def enqueue_many(context: Context, inputs: Sequence[JobEnqueueInput]) -> l
         except RequestError as error:
             answers.append(error)
     accepted = iter(await context.client.commands.job.enqueue_many(context.viewer, requests))
-    return [_payload(next(accepted) if answer is None else answer) for answer in answers]
+    known = [next(accepted) if answer is None else answer for answer in answers]
+    return list(await asyncio.gather(*(_payload(context, answer) for answer in known)))
 
 
 def _args(one: JobEnqueueInput) -> object:
     return {} if one.args is None else one.args
 
 
-def _payload(answer: Enqueued | RequestError) -> JobEnqueuePayload:
+async def _payload(context: Context, answer: Enqueued | RequestError) -> JobEnqueuePayload:
     if isinstance(answer, RequestError):
-        return JobEnqueuePayload(user_errors=[user_error(answer, input_path(answer))])
+        return await _refused(context, answer, input_path)
     return JobEnqueuePayload(job=answer.job, is_duplicate=answer.duplicate)
+
+
+async def _refused(context: Context, error: RequestError, path: ErrorPath) -> JobEnqueuePayload:
+    holder = error.job_id if isinstance(error, IdempotencyMismatch) else ""
+    job = await _as_it_is(context, holder) if holder else None
+    return JobEnqueuePayload(user_errors=[user_error(error, path(error), job)])
 
 
 async def _change(

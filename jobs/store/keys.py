@@ -102,7 +102,9 @@ class Claims:
             job_id, args = known
             if args != keys.args:
                 raise IdempotencyMismatch(
-                    "This idempotency key was used within 24 hours with other arguments.", path=("idempotencyKey",)
+                    "This idempotency key was used within 24 hours with other arguments.",
+                    path=("idempotencyKey",),
+                    job_id=job_id,
                 )
             return job_id
         job_id = spec.id

@@ -171,6 +171,21 @@ async def test_keys(api: Caller) -> None:
     other = await enqueue(api, "send_mail", args={"to": "b"}, idempotencyKey="i")
     (error,) = other["userErrors"]
     assert (error["__typename"], error["code"]) == ("DuplicateJobError", "IDEMPOTENCY_MISMATCH")
+    assert error["existingJob"] == mail["job"]
+
+
+async def test_who_has_the_idempotency_key_within_one_call(api: Caller) -> None:
+    document = """
+    mutation ($jobs: [JobEnqueueInput!]!) {
+      jobsEnqueue(input: {jobs: $jobs}) {
+        results { job { id } userErrors { ... on DuplicateJobError { existingJob { id } } } }
+      }
+    }
+    """
+    jobs = [{"task": "send_mail", "args": {"to": to}, "idempotencyKey": "i"} for to in ("a", "b")]
+    first, second = (await api.data(document, jobs=jobs))["jobsEnqueue"]["results"]
+    assert first["userErrors"] == []
+    assert (second["job"], second["userErrors"]) == (None, [{"existingJob": first["job"]}])
 
 
 async def test_a_typed_mutation(api: Caller) -> None:
