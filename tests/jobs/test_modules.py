@@ -34,6 +34,60 @@ def test_a_missing_module_is_named_with_where_it_was_sought(module: str, user_fo
         import_tasks([module])
 
 
+@pytest.mark.parametrize("module", ["platform", "email", "queue"])
+@pytest.mark.parametrize("form", ["{}.py", "{}/__init__.py"])
+def test_a_module_that_python_has_too_is_to_be_renamed(module: str, form: str, user_folder: Path) -> None:
+    file = user_folder / form.format(module)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("from jobs import task\n@task\ndef hidden() -> None: ...\n")
+    shown = form.partition("/")[0].format(module)
+    with pytest.raises(
+        TasksNotFound, match=f"^{module} is Python's own module, not the {shown} of this folder: rename"
+    ):
+        import_tasks([module])
+
+
+def test_a_module_of_a_hidden_package_is_named(user_folder: Path) -> None:
+    (user_folder / "email").mkdir()
+    (user_folder / "email" / "tasks.py").write_text("")
+    with pytest.raises(TasksNotFound, match=r"^email is Python's own module, not the email of this folder: rename it"):
+        import_tasks(["email.tasks"])
+
+
+def test_a_module_that_is_installed_too_is_to_be_renamed(user_folder: Path) -> None:
+    (user_folder / "msgspec.py").write_text("")
+    with pytest.raises(
+        TasksNotFound, match=r"^msgspec is an installed module \(.*\), not the msgspec\.py of this folder"
+    ):
+        import_tasks(["msgspec"])
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("mine.py", "mine"), ("./mine.py", "mine"), ("shop/mine.py", r"shop\.mine"), ("shop/mine", r"shop\.mine")],
+)
+def test_a_file_is_given_where_a_module_is_meant(given: str, meant: str) -> None:
+    with pytest.raises(TasksNotFound, match=rf"is a file, and tasks are given as modules\. Did you mean {meant}\?$"):
+        import_tasks([given])
+
+
+def test_a_file_by_its_absolute_path(user_folder: Path) -> None:
+    with pytest.raises(TasksNotFound, match=r"Did you mean mine\?$"):
+        import_tasks([str(user_folder / "mine.py")])
+    with pytest.raises(TasksNotFound, match=r"Name it as an import does, from the folder that you start in\.$"):
+        import_tasks(["../elsewhere/mine.py"])
+
+
+def test_a_module_without_tasks_is_logged(user_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (user_folder / "idle_tasks.py").write_text("")
+    (user_folder / "inner_tasks.py").write_text("from jobs import task\n@task\ndef of_inner() -> None: ...\n")
+    (user_folder / "outer_tasks.py").write_text("import inner_tasks\n")
+    import_tasks(["outer_tasks", "inner_tasks"])
+    assert caplog.messages == []
+    import_tasks(["idle_tasks"])
+    assert caplog.messages == ["The tasks module idle_tasks registers no task; decorate its functions with @task."]
+
+
 def test_a_module_that_needs_a_missing_one_names_that_and_the_line(user_folder: Path) -> None:
     (user_folder / "needy_tasks.py").write_text("import no_such_module\n")
     with pytest.raises(TasksNotFound, match=r"needy_tasks fails: .*no_such_module.*needy_tasks\.py, line 1\)"):
@@ -46,6 +100,7 @@ def test_a_module_that_needs_a_missing_one_names_that_and_the_line(user_folder: 
         ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(.*broken_tasks\.py, line 2\)"),
         ("def (:\n", r"SyntaxError: .*broken_tasks\.py, line 1"),
         ("raise SystemError('no.')", r"SystemError: no \("),
+        ("import sys\nsys.exit(3)", r"it calls sys\.exit\(3\) \(.*broken_tasks\.py, line 2\)"),
     ],
 )
 def test_a_module_that_fails_says_where(code: str, fault: str, user_folder: Path) -> None:
