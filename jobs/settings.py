@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.errors import SettingInvalid
 
 PREFIX = "QUEUEQL_"
 
+_SCHEMES = {
+    "redis_url": ("redis://", "rediss://", "unix://"),
+    "database_url": ("sqlite://", "postgres://", "postgresql://"),
+}
 _FALLBACK = {"REDIS_URL": "redis_url", "DATABASE_URL": "database_url"}
 
 
@@ -39,7 +44,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=100, ge=1, le=10_000)
     """Jobs that one worker process runs at a time."""
     redis_url: str = ""
-    """Empty: the embedded server."""
+    """Empty: the embedded server. `redis://`, `rediss://` (TLS) or `unix://`."""
     database_url: str = ""
     """Empty: SQLite in the data folder. `sqlite:///path` or `postgres://user:password@host:port/name`."""
     admin_token: str = ""
@@ -63,6 +68,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url", "database_url")
+    @classmethod
+    def _check_scheme(cls, value: str, info: ValidationInfo) -> str:
+        schemes = _SCHEMES[str(info.field_name)]
+        if value and not value.startswith(schemes):
+            raise PydanticCustomError("scheme", "a URL begins with {these}", {"these": " or ".join(schemes)})
         return value
 
 
@@ -92,7 +105,10 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else "?"
-        raise SettingInvalid(f"{PREFIX}{name.upper()}: {fault['msg']} (given: {fault.get('input')!r}).") from None
+        given = repr(fault.get("input"))
+        if name in _SCHEMES:  # the rest of it may be a password
+            given = repr(str(fault.get("input")).partition("://")[0][:20])
+        raise SettingInvalid(f"{PREFIX}{name.upper()}: {fault['msg']} (given: {given}).") from None
 
 
 def _redis_url(environ: Mapping[str, str]) -> str:

@@ -40,6 +40,26 @@ def test_a_bad_value_is_refused_with_the_variable_and_what_was_given(name: str, 
         load({f"QUEUEQL_{name}": value})
 
 
+@pytest.mark.parametrize(
+    ("name", "url", "allowed"),
+    [
+        ("REDIS_URL", "foo://x", "redis:// or rediss:// or unix://"),
+        ("REDIS_URL", "localhost:6379", "redis:// or rediss:// or unix://"),
+        ("DATABASE_URL", "mysql://x", "sqlite:// or postgres:// or postgresql://"),
+    ],
+)
+def test_a_url_of_something_else_is_refused(name: str, url: str, allowed: str) -> None:
+    for variable in (f"QUEUEQL_{name}", name):
+        with pytest.raises(SettingInvalid, match=rf"^QUEUEQL_{name}: a URL begins with {allowed} \(given: '\w"):
+            load({variable: url})
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(SettingInvalid) as refusal:
+        load({"QUEUEQL_REDIS_URL": "rdis://:secret@host"})
+    assert "secret" not in str(refusal.value)
+
+
 def test_variables_of_hosting_platforms_are_a_fallback() -> None:
     assert load({"REDIS_URL": "redis://one"}).redis_url == "redis://one"
     assert load({"REDIS_URL": "redis://one", "QUEUEQL_REDIS_URL": "redis://two"}).redis_url == "redis://two"
