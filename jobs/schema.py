@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import re
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pydantic
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 TYPE_KEY = "x-queueql-type"
@@ -26,19 +27,47 @@ class JsonSchema(GenerateJsonSchema):
         """Leave fields untitled: their names say the same."""
         return False
 
+    def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        """Find the types that take no further keys, then generate."""
+        self._closed = set(_closed(schema)) if mode == "validation" else set()
+        return super().generate(schema, mode)
+
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         """Name the model."""
         return _named(super().model_schema(schema), schema["cls"])
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         """Name the dataclass."""
-        return _named(super().dataclass_schema(schema), schema["cls"])
+        return self._close(_named(super().dataclass_schema(schema), schema["cls"]), schema["cls"])
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        """Say whether the TypedDict takes further keys."""
+        return self._close(super().typed_dict_schema(schema), schema.get("cls"))
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
         """Name the enum and its members."""
         named = _named(super().enum_schema(schema), schema["cls"])
         named[NAMES_KEY] = [member.name for member in schema["members"]]
         return named
+
+    def _close(self, schema: JsonSchemaValue, cls: type[Any] | None) -> JsonSchemaValue:
+        # Within a model such a type may take further keys, and elsewhere not, but it is published once: as the
+        # stricter one, so that nothing is accepted that the worker refuses.
+        return {**schema, "additionalProperties": False} if cls in self._closed else schema
+
+
+def _closed(schema: Any) -> Iterator[type[Any]]:
+    """Return the dataclasses and TypedDicts that refuse further keys in at least one place."""
+    if isinstance(schema, list | tuple):
+        for part in schema:
+            yield from _closed(part)
+    elif isinstance(schema, dict):
+        config = schema.get("config") or {}
+        extra = schema.get("extra_behavior") or config.get("extra_fields_behavior")
+        if schema.get("type") in ("dataclass", "typed-dict") and extra == "forbid" and schema.get("cls"):
+            yield schema["cls"]
+        for part in schema.values():
+            yield from _closed(part)
 
 
 def _named(schema: JsonSchemaValue, cls: type[Any]) -> JsonSchemaValue:

@@ -39,6 +39,8 @@ class Signature:
     __slots__ = ("_adapter", "_result", "args_schema", "is_async", "result_schema", "takes_context")
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
+        if inspect.isclass(function):
+            raise TaskInvalid(f"Task {name}: a class cannot be a task; write a function that uses it.")
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise TaskInvalid(f"Task {name}: a generator cannot be a task; return a value instead.")
         self.is_async = _is_async(function)

@@ -12,6 +12,7 @@ import jsonschema_rs
 import msgspec
 import pydantic
 import pytest
+import typing_extensions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,6 +136,42 @@ def test_a_mismatch_names_its_path(registry: Registry, change: dict[str, Any], p
     with pytest.raises(InvalidArguments) as caught:
         decode(registry, everything, {**FULL, **change})
     assert caught.value.path == path
+
+
+class Delivery(pydantic.BaseModel):
+    to: Parcel
+
+
+@dataclasses.dataclass
+class Parcel:
+    weight: int = 0
+
+
+class Depot(typing_extensions.TypedDict):
+    parcels: list[Parcel]
+
+
+Delivery.model_rebuild()
+
+
+def test_keys_that_the_worker_refuses_are_refused_by_the_published_schema(registry: Registry) -> None:
+    # Within a model, a dataclass ignores further keys; elsewhere it does not. It is published once for both.
+    def from_a_model_on(delivery: Delivery, parcel: Parcel, depot: Depot) -> None: ...
+
+    more = {"weight": 1, "colour": "red"}
+    schema = jsonschema_rs.Draft202012Validator(registry.add(from_a_model_on).definition.args_schema)
+    fits: dict[str, Any] = {"delivery": {"to": {"weight": 1}}, "parcel": {}, "depot": {"parcels": [{}]}}
+    assert schema.is_valid(fits)
+    for change in ({"parcel": more}, {"depot": {"parcels": [more]}}, {"depot": {"parcels": [], "colour": "red"}}):
+        with pytest.raises(InvalidArguments):
+            decode(registry, from_a_model_on, {**fits, **change})
+        assert not schema.is_valid({**fits, **change}), change
+    assert schema.is_valid({**fits, "delivery": {"to": {}, "colour": "red"}})
+
+
+def test_a_class_is_no_task(registry: Registry) -> None:
+    with pytest.raises(TaskInvalid, match=r"^Task Parcel: a class cannot be a task; write a function that uses it\.$"):
+        registry.add(Parcel)
 
 
 @pytest.mark.parametrize("args", [{}, [], None, 5, "x"])
