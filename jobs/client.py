@@ -95,7 +95,7 @@ class Client:
 
     async def _broker_health(self) -> Health:
         try:
-            epoch = await self.broker.refresh_epoch()
+            epoch = await self.broker.read_epoch()
         except BrokerUnavailable as error:
             return "broker", False, str(error)
         if not epoch:

@@ -102,18 +102,31 @@ class Connection:
     async def _try_refresh_epoch(self) -> None:
         try:
             await self.refresh_epoch()
-        except BrokerUnavailable:
-            log.debug("broker.epoch_unknown")
+        except (BrokerUnavailable, EpochChanged) as error:
+            log.debug("broker.epoch_unknown", reason=str(error))
+
+    async def read_epoch(self) -> int:
+        """Read the broker's copy of the epoch; 0 where it has none. Raises BrokerUnavailable."""
+        return int(await self.ask(self.client.get(keys.EPOCH)) or 0)
 
     async def refresh_epoch(self) -> int:
-        """Read the broker's copy of the epoch; 0 where it has none. Raises BrokerUnavailable."""
-        self.epoch = int(await self.ask(self.client.get(keys.EPOCH)) or 0)
+        """Believe in the broker's epoch from now on. Raises BrokerUnavailable.
+
+        Raises EpochChanged for a lower one than was believed in: Redis came back with an older copy, and what is
+        done before the reconciler has seen that would be lost on history.
+        """
+        self._believe(await self.read_epoch())
         return self.epoch
 
     def refresh_epoch_sync(self, client: redis.Redis) -> None:
         """Do the same from a thread."""
         value: Any = client.get(keys.EPOCH)
-        self.epoch = int(value or 0)
+        self._believe(int(value or 0))
+
+    def _believe(self, epoch: int) -> None:
+        if epoch < self.epoch:
+            raise EpochChanged("Redis was started anew or lost its data; it is being compared with the store.")
+        self.epoch = epoch
 
     async def raise_epoch(self, number: int) -> int:
         """Set the broker's copy of the epoch unless it is higher; return what holds."""

@@ -22,8 +22,8 @@ All share one hash tag, so that a cluster keeps them on one node.
 | events                 | stream | what happened; field `e`                                                 |
 | saq:QUEUE:KEY          | hash   | the job that holds a key of SAQ, and its notes (jobs/saq)                |
 | kept:ID                | hash   | an ended job of SAQ, for its ttl                                         |
-| finals                 | list   | ENTRY:ID of final jobs, in the order of the stream                       |
-| token, turn, reaper    | string | counters and the reaper's last call                                      |
+| finals                 | list   | ENTRY:RUN:ID of final jobs, in the order of the stream                   |
+| token, turn*, reaper   | string | counters and the reaper's last call                                      |
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from jobs.broker import keys, scripts
 from jobs.broker.connection import RETRY_S
 from jobs.broker.record import Finished, Renewal, Report, Reserved, Step
 from jobs.clock import now_ms
-from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
-from jobs.job import JobSpec
+from jobs.errors import EpochChanged, QueueQLError
+from jobs.job import Failure, JobSpec, Reason
 from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Lane:
         self._session = session_id
         self._number = number
         self._request = 0
+        self._unreadable: list[Finished] = []
         self._client = broker.dedicated_client()
 
     async def step(self, finished: Sequence[Finished], want: int, queues: Sequence[str]) -> Step:
@@ -68,14 +69,24 @@ class Lane:
         Repeats until Redis answers, without doing anything twice. Raises SessionLost.
         """
         self._request += 1
-        given_back = [(item.id, item.token, *_arguments(item.outcome)) for item in finished]
+        sent, self._unreadable = [*finished, *self._unreadable], []
+        given_back = [(item.id, item.token, *_arguments(item.outcome)) for item in sent]
         request = (self._session, self._number, self._request, given_back, want, queues)
         reserved, stale, wait_ms = await self._broker.insist(self._client, "step", request)
-        jobs = [
-            Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec))
-            for job_id, token, run, attempt, uncharged, crashes, spec in reserved
-        ]
-        return Step(jobs, stale, int(wait_ms))
+        jobs = []
+        for job_id, token, run, attempt, uncharged, crashes, spec in reserved:
+            try:
+                jobs.append(Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec)))
+            except msgspec.DecodeError as error:
+                await self._refuse(job_id, token, str(error))
+        return Step(jobs, stale, 0 if self._unreadable else int(wait_ms))
+
+    async def _refuse(self, job_id: str, token: str, why: str) -> None:
+        """Begin a job that cannot be read, perhaps from a newer version, to end it with the next step."""
+        await self._broker.insist(self._client, "start", (self._session, [(job_id, token)]))
+        error = Failure(type="UNREADABLE", message=f"This worker cannot read the job: {why}")
+        self._unreadable.append(Finished(job_id, token, Die(Reason.NOT_RETRYABLE, error)))
+        log.error("lane.unreadable_job", job=job_id, reason=why)
 
     async def wait(self, queues: Sequence[str], timeout_ms: int) -> None:
         """Return when one of the queues may have work, at the latest after the timeout."""
@@ -128,6 +139,10 @@ class Session:
         answer = await self._broker.insist(self._broker.client, "start", request)
         return [bool(item) for item in answer]
 
+    async def put_back(self, jobs: Sequence[Reserved]) -> None:
+        """Give back jobs that were reserved and not started; another worker may run them at once."""
+        await self._broker.insist(self._broker.client, "put_back", [(job.id, job.token) for job in jobs])
+
     async def report(self, reports: Sequence[Report]) -> None:
         """Send progress and log lines; those of attempts that are over are dropped. Raises SessionLost."""
         if not reports:
@@ -142,9 +157,10 @@ class Session:
         try:
             while (await self._broker.call("session", ("close", self.id)))[0]:
                 pass
-        except (BrokerUnavailable, EpochChanged, QueueFull):
-            log.info("session.close_left_to_reaper", session=self.id)
-        for lane in self._lanes.values():
-            await lane.close()
-        self._lanes.clear()
-        await asyncio.to_thread(self._thread_client.close)
+        except QueueQLError as error:
+            log.info("session.close_left_to_reaper", session=self.id, reason=str(error))
+        finally:
+            for lane in self._lanes.values():
+                await lane.close()
+            self._lanes.clear()
+            await asyncio.to_thread(self._thread_client.close)

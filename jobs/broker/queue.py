@@ -160,7 +160,8 @@ class Broker(Connection):
 
 def _pushed(push: Push) -> tuple[Any, ...]:
     spec = push.spec
+    due_ms = push.due_ms or spec.scheduled_ms
     return (
-        spec.id, push.run, spec.queue, spec.task, int(spec.priority), spec.scheduled_ms, _json.encode(spec).decode(),
+        spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, _json.encode(spec).decode(),
         spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
     )  # fmt: skip

@@ -19,6 +19,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     uncharged: int = 0
     crashes: int = 0
     recoveries: int = 0
+    due_ms: int = 0
+    """When it is to go on, where that is not the time that its spec says."""
 
 
 class Pushed(StrEnum):

@@ -21,11 +21,18 @@ class SessionLost(Stale):
     """The worker's lease ran out and its jobs were taken back."""
 
 
+_TAKE_IN = {"enqueue", "claim"}
+"""Scripts that a full Redis refuses. All others finish work or free memory, and run also then."""
+_AWAY = ("MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "READONLY")
+"""Errors of a Redis that does not do its work now, but will again."""
+
+
 def _load() -> dict[str, str]:
     folder = resources.files("jobs.broker") / "lua"
     texts = {entry.name.removesuffix(".lua"): entry.read_text() for entry in folder.iterdir()}
     base = texts.pop("base")
-    return {name: f"{base}\n{text}" for name, text in texts.items()}
+    flags = {name: "" if name in _TAKE_IN else " flags=allow-oom" for name in texts}
+    return {name: f"#!lua{flags[name]}\n{base}\n{text}" for name, text in texts.items()}
 
 
 SOURCE = _load()
@@ -48,9 +55,8 @@ def translate(error: redis.exceptions.RedisError) -> Exception:
         return SessionLost("The worker's lease ran out; its jobs were given to others.")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
         return QueueFull("Redis is full.")
-    if isinstance(
-        error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | redis.exceptions.ReadOnlyError
-    ):
+    away = redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | redis.exceptions.ReadOnlyError
+    if isinstance(error, away) or text.startswith(_AWAY):
         return BrokerUnavailable(f"Redis does not answer: {text}")
     return error
 

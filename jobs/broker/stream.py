@@ -63,6 +63,8 @@ class Stream:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self.client = broker.dedicated_client()
+        self._scanned: tuple[int, Position, str] | None = None
+        """Epoch, a position of an older one, and the entry up to which nothing comes after that position."""
 
     async def read(self, after: Position, limit: int, *, block_ms: int = 0) -> list[PositionedEvent]:
         """Return about `limit` events after a position, whole entries at a time, in order.
@@ -76,8 +78,12 @@ class Stream:
         return events
 
     def _start(self, after: Position) -> str:
+        if after.epoch == self._broker.epoch:
+            return after.entry
+        if self._scanned and self._scanned[:2] == (self._broker.epoch, after):
+            return self._scanned[2]
         # After a loss the new stream may begin with ids that are lower than the position's.
-        return after.entry if after.epoch == self._broker.epoch else "0-0"
+        return "0-0"
 
     async def _read(self, after: Position, limit: int) -> list[PositionedEvent]:
         # The entry of the position itself is read again: the position may lie within it.
@@ -89,6 +95,8 @@ class Stream:
             if len(entries) < _ENTRIES:
                 break
             start = f"({entries[-1][0].decode()}"
+        if entries and not events:
+            self._scanned = (self._broker.epoch, after, entries[-1][0].decode())
         return events
 
     async def tail(self, after: Position, *, limit: int = 1000) -> AsyncIterator[list[PositionedEvent]]:

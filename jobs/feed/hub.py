@@ -11,7 +11,7 @@ import structlog
 
 from jobs.broker import Broker, PositionedEvent
 from jobs.ending import end
-from jobs.errors import EpochChanged, QueueQLError
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.event import Position
 from jobs.feed.batch import GapReason
 from jobs.feed.channel import REFRESH_S, Channel, Subscriber, batches_of
@@ -59,6 +59,7 @@ class Hub:
         self._failing = False
         self._position: Position | None = None
         self._live = asyncio.Event()
+        self._closed = False
         self.refresh_s = REFRESH_S
 
     @property
@@ -97,18 +98,21 @@ class Hub:
     def wake(self) -> None:
         """Read the stream from its present end, if it is not being read."""
         self._used_at = self._monotonic()
-        if self._task is None or self._task.done():
+        if not self._closed and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="feed hub")
 
     async def reached(self) -> Position:
         """Wait until the stream is read, and return how far."""
         self.wake()
-        while self._position is None:
+        while self._position is None and not self._closed:
             await self._live.wait()
+        if self._position is None:
+            raise BrokerUnavailable("This process stops; its subscriptions end.")
         return self._position
 
     async def close(self) -> None:
         """Stop reading; all subscriptions end."""
+        self._closed = True
         await end(self._task)
         self._task = None
         for channel in self._channels.values():
@@ -116,6 +120,7 @@ class Hub:
                 subscriber.end()
         self._channels.clear()
         self._position = None
+        self._live.set()  # whoever waits for the stream hears that there will be none
 
     # Reading
 

@@ -54,17 +54,13 @@ class SaqBroker(Broker):
 class StandaloneBroker(SaqBroker):
     """A broker that gives Redis an epoch where it has none, so that it works without a store."""
 
-    _known_epoch = 0
-
     async def refresh_epoch(self) -> int:
         """Read the broker's copy of the epoch, and set it where there is none. Raises BrokerUnavailable."""
-        self._known_epoch = max(self._known_epoch, self.epoch)
-        epoch = await super().refresh_epoch()
-        if epoch == 0:
+        if await self.read_epoch() == 0:
             # Above all that this process has seen: what is from before a loss cannot pass for something after it,
             # and a reconciler, if there is one after all, sees that it is not its own.
-            epoch = await self.raise_epoch(self._known_epoch + 1)
-        return epoch
+            return await self.raise_epoch(self.epoch + 1)
+        return await super().refresh_epoch()
 
 
 class SaqSession(Session):

@@ -45,17 +45,20 @@ class Reconciler(Loop):
         if not await self._broker.is_reconciled():
             await self._reconcile()
         if time.monotonic() - self._pushed_at >= UNPUSHED_EVERY_S:
-            await self._push_unpushed()
-            self._pushed_at = time.monotonic()
+            more = await self._push_unpushed()
+            self._pushed_at = 0.0 if more else time.monotonic()
         return INTERVAL_S
 
     async def _epoch_holds(self) -> bool:
         number, run_id = await self._store.epoch.current()
-        return number > 0 and await self._broker.refresh_epoch() == number and await self._broker.run_id() == run_id
+        if number == 0 or await self._broker.read_epoch() != number or await self._broker.run_id() != run_id:
+            return False
+        await self._broker.refresh_epoch()
+        return True
 
     async def _raise_epoch(self) -> None:
         number, _ = await self._store.epoch.current()
-        number = max(number, await self._broker.refresh_epoch())
+        number = max(number, await self._broker.read_epoch(), self._broker.epoch)
         try:
             raised = await self._store.epoch.raise_to(number, await self._broker.run_id())
         except Stale:
@@ -96,6 +99,7 @@ class Reconciler(Loop):
                         uncharged=job.uncharged,
                         crashes=job.crashes,
                         recoveries=job.recoveries + 1,
+                        due_ms=job.due_ms,
                     )
                     for job in jobs
                 ],
@@ -104,14 +108,14 @@ class Reconciler(Loop):
             )
             pushed += answer.count(Pushed.NEW)
 
-    async def _push_unpushed(self) -> None:
+    async def _push_unpushed(self) -> bool:
+        """Push a batch of what never reached Redis; tell whether there may be more."""
         deadline_ms = await self._broker.deadline_ms()
         before_ms = self._clock() - UNPUSHED_AGE_MS
         jobs = await self._store.search.unpushed(created_before_ms=before_ms, limit=BATCH)
         if not jobs:
-            return
+            return False
         answer = await self._broker.push([Push(spec=job.spec, run=job.run) for job in jobs], deadline_ms=deadline_ms)
         if pushed := answer.count(Pushed.NEW):
             log.info("reconciler.pushed", jobs=pushed)
-        if len(jobs) == BATCH:
-            self._pushed_at = 0.0
+        return len(jobs) == BATCH

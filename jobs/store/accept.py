@@ -28,8 +28,8 @@ _RERUN_READ = f"SELECT {SPEC_NAMES}, run, state FROM job WHERE id = $1"  # noqa:
 _RERUN = (
     "UPDATE job SET state = 'QUEUED', run = run + 1, version = 0, attempts = 0, attempt_base = 0,"
     " uncharged = 0, crashes = 0, progress = NULL, progress_ms = 0, result = NULL, reason = NULL, error = NULL,"
-    " worker = NULL, cancel_requested = FALSE, updated_ms = $2, due_ms = NULL, started_ms = NULL, finished_ms = NULL"
-    " WHERE id = $1"
+    " worker = NULL, cancel_requested = FALSE, updated_ms = $2, scheduled_ms = NULL, due_ms = NULL, started_ms = NULL,"
+    " finished_ms = NULL WHERE id = $1"
 )
 
 

@@ -94,11 +94,11 @@ class Fold:
             self._log(row, event)
         elif isinstance(event, events.Progressed):
             self._progress(row, event)
-        elif event.run > row.run or (event.run == row.run and event.version > row.version and row.state not in _FINAL):
+        elif event.run > row.run or (event.run == row.run and row.state not in _FINAL and _counts(row, event)):
             if event.run > row.run:
                 _begin_run(row, event.run)
             self._transition(row, event)
-            row.version, row.updated_ms = event.version, event.at_ms
+            row.version, row.updated_ms = max(row.version, event.version), event.at_ms
             self.changed.add(event.job)
 
     def _log(self, row: JobRow, event: events.Logged) -> None:
@@ -180,6 +180,7 @@ class Fold:
         """Close the attempt that was running when Redis lost the job."""
         if row.state == State.ACTIVE and row.attempts:
             self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
+            row.uncharged += 1
 
     def _end(self, row: JobRow, event: Any, state: AttemptState, error: str | None = None) -> None:
         row.worker = None
@@ -198,6 +199,14 @@ class Fold:
             self.attempts[key].follow(attempt)
         else:
             self.attempts[key] = attempt
+
+
+def _counts(row: JobRow, event: JobEvent) -> bool:
+    """Tell whether an event of this run is news. The end of the run always is.
+
+    Where Redis came back with an older copy, a job may reach its end under a version that was recorded before.
+    """
+    return event.version > row.version or isinstance(event, events.Completed | events.Died | events.Cancelled)
 
 
 def _begin_run(row: JobRow, run: int) -> None:

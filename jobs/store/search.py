@@ -15,14 +15,14 @@ from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_
 from jobs.store.where import Query, query
 
 _OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
-_COUNTERS = "run, attempts, uncharged, crashes, recoveries"
+_COUNTERS = "run, state, attempts, uncharged, crashes, recoveries, due_ms"
 _JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
 _UNPUSHED = (
     f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
-    f" AND {_OPEN} AND durability = 'STORE' ORDER BY updated_ms LIMIT $2"
+    f" AND {_OPEN} ORDER BY updated_ms LIMIT $2"
 )
 _UNFINISHED = (
-    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN} AND durability = 'STORE'"  # noqa: S608  # as above
+    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
 )
 
@@ -38,6 +38,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """Of these, how many do not count against max_attempts."""
     crashes: int
     recoveries: int
+    due_ms: int
+    """When it is to go on; 0: at once."""
 
 
 class Search:
@@ -135,9 +137,11 @@ def _unfinished(row: Row) -> Unfinished:
         spec=spec_of(row),
         run=row["run"],
         attempts=row["attempts"],
-        uncharged=row["uncharged"],
+        # An attempt that Redis lost does not count.
+        uncharged=row["uncharged"] + (row["state"] == "ACTIVE"),
         crashes=row["crashes"],
         recoveries=row["recoveries"],
+        due_ms=row["due_ms"] or 0 if row["state"] in ("SCHEDULED", "RETRYING") else 0,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 from math import inf
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -207,6 +208,7 @@ class Attempt:
         self.interrupt = why
         if self._context is not None:
             self._context.interrupt = why
+        self.deadline = min(self.deadline, monotonic() + INSIST_S)
         self._cancel()
 
     def abandon(self) -> outcome.Outcome | None:

@@ -16,7 +16,8 @@ import structlog
 from jobs.broker import Broker, Session, WorkerInfo
 from jobs.clock import Clock, now_ms
 from jobs.context import Context, Surroundings
-from jobs.errors import BrokerUnavailable, EpochChanged
+from jobs.ending import end
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
 from jobs.job_view import JobView
 from jobs.retry import Random
 from jobs.settings import Settings
@@ -95,7 +96,9 @@ class Engine:
         try:
             if self._working is None:
                 await self.start()
-            await self._stop.wait()
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([stop, *([self._working] if self._working else [])], return_when=asyncio.FIRST_COMPLETED)
+            await end(stop)
         finally:
             await self.stop()
 
@@ -112,7 +115,7 @@ class Engine:
     async def _end(self) -> None:
         working, tenure = self._working, self._tenure
         if working is not None and tenure is None:
-            working.cancel()
+            await end(working)
         elif working is not None and tenure is not None:
             await tenure.drain(self._settings.grace_s)
             # What is finished has until the lease would run out; after that it is the reaper's anyway.
@@ -126,6 +129,9 @@ class Engine:
     async def _work(self) -> None:
         while not self._stop.is_set():
             session = self._session = await self._open()
+            if self._stop.is_set():
+                await session.close()
+                break
             tenure = self._tenure = Tenure(session, self._plan(), self._slots)
             self._opened.set()
             try:
@@ -142,7 +148,7 @@ class Engine:
         while True:
             try:
                 session = await self._broker.open_session(self._info())
-            except (BrokerUnavailable, EpochChanged) as error:
+            except (BrokerUnavailable, EpochChanged, QueueFull) as error:
                 if not waiting:
                     away = isinstance(error, BrokerUnavailable)
                     log.log(WARNING if away else INFO, "worker.waits_for_broker", reason=str(error))

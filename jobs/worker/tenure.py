@@ -60,6 +60,7 @@ class Tenure:
         self._wait_ms = 0
         self._stopping = False
         self._grace_is_over = False
+        self._starting = 0
         self._lost = asyncio.Event()
         self._settled = asyncio.Event()
 
@@ -118,7 +119,7 @@ class Tenure:
     async def _settle(self, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
-                while self._runner.running:
+                while self._runner.running or self._starting:
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
@@ -183,9 +184,21 @@ class Tenure:
             if want:
                 self._learn(step.wait_ms)
             if step.reserved:
-                want -= self._launch(step.reserved, await self._session.start(step.reserved))
+                want -= await self._begin(step.reserved)
         finally:
             self._slots.give_back(want)
+
+    async def _begin(self, reserved: Sequence[Reserved]) -> int:
+        """Start what came, and run what is confirmed; return how many slots that took."""
+        if self._stopping:
+            await self._session.put_back(reserved)
+            return 0
+        self._starting += 1
+        try:
+            return self._launch(reserved, await self._session.start(reserved))
+        finally:
+            self._starting -= 1
+            self._settled.set()
 
     def _learn(self, wait_ms: int) -> None:
         """Note when there may be more to reserve; another lane may fetch it at once."""

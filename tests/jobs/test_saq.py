@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +28,7 @@ from jobs.saq.status import STATUS, status_of
 from jobs.store.migrate import Migrator
 from jobs.task import Registry
 from tests.factories import make_settings, make_spec
+from tests.redis_server import RedisServer
 
 NewQueue = Callable[..., Queue]
 
@@ -295,6 +297,13 @@ async def test_jobs_not_started_go_back_at_disconnect(new_queue: NewQueue) -> No
     assert (await dequeue(second)).attempts == 0
 
 
+async def lose_leases(broker: Broker) -> None:
+    """Let the time pass after which the reaper takes the jobs of all sessions that nobody renews."""
+    for seconds in range(0, 16, 4):
+        await broker.client.set(keys.CLOCK, seconds * 1000)
+        await broker.reap()
+
+
 async def test_stale_worker_has_no_effect(new_queue: NewQueue) -> None:
     settings = make_settings(renew_s=3600)
     frozen, other = new_queue(settings=settings), new_queue()
@@ -302,10 +311,7 @@ async def test_stale_worker_has_no_effect(new_queue: NewQueue) -> None:
     old = await dequeue(frozen)
     await old.update(status=Status.ACTIVE)
     broker = await other.broker()
-    await other.schedule()
-    await broker.client.set(keys.CLOCK, 60_000)
-    await other.schedule()
-    await other.schedule()
+    await lose_leases(broker)
 
     new = await dequeue(other)
     await new.update(status=Status.ACTIVE)
@@ -325,10 +331,7 @@ async def test_worker_that_lost_its_session_opens_another(new_queue: NewQueue) -
     await enqueue(queue, "add", a=1)
     job = await dequeue(queue)
     broker = await queue.broker()
-    await broker.reap()
-    await broker.client.set(keys.CLOCK, 60_000)
-    await broker.reap()
-    await broker.reap()
+    await lose_leases(broker)
 
     with pytest.raises(Stale):
         await job.update(status=Status.ACTIVE)
@@ -653,6 +656,28 @@ async def test_released_attempt_is_not_charged(queue: Queue) -> None:
     assert again.attempts == 0
     await job.refresh()
     assert job.attempts == 1
+
+
+async def test_upkeep_leaves_it_to_the_lease_to_report_an_outage(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = RedisServer(tmp_path_factory.mktemp("own"))
+    server.start()
+    queue = Queue.from_url(server.url)
+    worker: Worker[Any] = Worker(queue, FUNCTIONS, timers=TIMERS, shutdown_grace_period_s=0)
+    working = asyncio.create_task(worker.start())
+    assert await queue.apply("add", a=1, poll_interval=0.01) == 2
+    caplog.set_level(logging.DEBUG, "saq")
+    server.kill()
+
+    async def noticed() -> bool:
+        return sum(message.startswith("Upkeep waits") for message in caplog.messages) >= 5
+
+    await until(noticed)
+    await worker.stop()
+    await working
+    await queue.disconnect()
+    assert [record for record in caplog.records if record.exc_info or record.levelno > logging.WARNING] == []
 
 
 async def test_burst_ends_by_itself(queue: Queue) -> None:

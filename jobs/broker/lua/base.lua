@@ -72,8 +72,8 @@ local function make_due(id, queue, due)
 end
 
 -- A final job stays as it is until the recorder has read its last event (forget.lua).
-local function make_final(id, state, from, queue)
-  finals[#finals + 1] = id
+local function make_final(id, run, state, from, queue)
+  finals[#finals + 1] = run .. ':' .. id
   move(queue, from, state)
 end
 
@@ -128,13 +128,13 @@ local function reap_job(id, session)
   if x == '1' then
     redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now)
     emit('cancelled', id, v, now, r, a)
-    make_final(id, 'CANCELLED', s, q)
+    make_final(id, r, 'CANCELLED', s, q)
   elseif c >= POISON_CRASHES then
     local message = 'The worker process ended ' .. c .. ' times while it ran this job.'
     local failure = '{"type":"WORKER_LOST","message":"' .. message .. '"}'
     redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now, 'y', 'POISON', 'e', failure)
     emit('died', id, v, now, r, a, 'POISON', failure)
-    make_final(id, 'DEAD', s, q)
+    make_final(id, r, 'DEAD', s, q)
   else
     redis.call('HSET', key, 's', 'QUEUED', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now, 'g', (tonumber(g) or 0) + 1)
     emit('reaped', id, v, now, r, a, c, session)
@@ -173,8 +173,8 @@ end
 local function commit(answer)
   if #events > 0 then
     local entry = redis.call('XADD', P .. 'events', '*', 'e', cmsgpack.pack({ tonumber(epoch), events }))
-    for i, id in ipairs(finals) do
-      finals[i] = entry .. ':' .. id
+    for i, ended in ipairs(finals) do
+      finals[i] = entry .. ':' .. ended
     end
     in_chunks('RPUSH', P .. 'finals', finals)
   end

@@ -13,7 +13,7 @@ for i, id in ipairs(request[1]) do
     redis.call('ZREM', P .. 'due', id)
     redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
     emit('cancelled', id, v, now, tonumber(r), 0)
-    make_final(id, 'CANCELLED', s, q)
+    make_final(id, r, 'CANCELLED', s, q)
     answer[i] = 'CANCELLED'
   elseif s == 'ACTIVE' then
     if x ~= '1' then

@@ -14,6 +14,11 @@ for i, job in ipairs(jobs) do
   else
     local state = due > now and 'SCHEDULED' or 'QUEUED'
     local version = next_version(0)
+    local s, q = unpack(redis.call('HMGET', key, 's', 'q'))
+    if s and not FINAL[s] then
+      redis.call('ZREM', P .. 'due', id)
+      count(q, s, -1)
+    end
     redis.call('DEL', key)
     redis.call('HSET', key, 's', state, 'r', run, 'v', version, 'q', queue, 't', task, 'p', priority, 'b', spec,
       'd', due, 'u', now, 'a', attempts, 'g', uncharged, 'c', crashes, 'n', '', 'rc', recoveries)

@@ -7,15 +7,15 @@ local ms, seq, limit = unpack(request, 1, 3)
 local head = redis.call('LRANGE', P .. 'finals', 0, limit - 1)
 local read, keys = 0, {}
 for _, entry in ipairs(head) do
-  local entry_ms, entry_seq, id = entry:match('^(%d+)-(%d+):(.*)$')
+  local entry_ms, entry_seq, run, id = entry:match('^(%d+)-(%d+):(%d+):(.*)$')
   entry_ms, entry_seq = tonumber(entry_ms), tonumber(entry_seq)
   if entry_ms > ms or (entry_ms == ms and entry_seq > seq) then
     break
   end
   read = read + 1
   local s, r = unpack(redis.call('HMGET', job_key(id), 's', 'r'))
-  -- a job that was run again meanwhile is alive
-  if s and FINAL[s] then
+  -- a job that was run again meanwhile is alive, or has ended in an event that is not recorded yet
+  if s and FINAL[s] and r == run then
     keys[#keys + 1] = job_key(id)
     redis.call('SET', P .. 'done:' .. id, r, 'PX', TOMBSTONE_MS)
   end

@@ -9,9 +9,12 @@ local answer = {}
 for i, pair in ipairs(jobs) do
   local id, token = pair[1], pair[2]
   local key = job_key(id)
-  local s, n, r, v, a, q = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q'))
+  local s, n, r, v, a, q, w = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'w'))
   if n ~= token then
-    redis.call('SREM', P .. 'held:' .. session, id)
+    -- the session may hold the job again, under another token
+    if w ~= session then
+      redis.call('SREM', P .. 'held:' .. session, id)
+    end
     answer[i] = false
   elseif s == 'QUEUED' then
     v, a = next_version(v), tonumber(a) + 1

@@ -37,7 +37,7 @@ local ended = {
   complete = function(id, key, v, r, a, q, result)
     redis.call('HSET', key, 's', 'COMPLETED', 'v', v, 'n', '', 'w', '', 'u', now, 'z', result, 'e', '')
     emit('completed', id, v, now, r, a, result)
-    make_final(id, 'COMPLETED', 'ACTIVE', q)
+    make_final(id, r, 'COMPLETED', 'ACTIVE', q)
   end,
   retry = function(id, key, v, r, a, q, failure, delay)
     redis.call('HSET', key, 's', 'RETRYING', 'v', v, 'n', '', 'w', '', 'u', now, 'd', now + delay, 'e', failure)
@@ -63,20 +63,20 @@ local ended = {
   cancel = function(id, key, v, r, a, q)
     redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
     emit('cancelled', id, v, now, r, a)
-    make_final(id, 'CANCELLED', 'ACTIVE', q)
+    make_final(id, r, 'CANCELLED', 'ACTIVE', q)
   end,
   die = function(id, key, v, r, a, q, reason, failure)
     redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'u', now, 'y', reason, 'e', failure)
     emit('died', id, v, now, r, a, reason, failure)
-    make_final(id, 'DEAD', 'ACTIVE', q)
+    make_final(id, r, 'DEAD', 'ACTIVE', q)
   end,
 }
 
 local stale, given_back = {}, {}
-for i, item in ipairs(finished) do
+for _, item in ipairs(finished) do
   local id, token, outcome, first, second = unpack(item, 1, 5)
   local key = job_key(id)
-  local s, n, r, v, a, q, x = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'x'))
+  local s, n, r, v, a, q, x, w = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'x', 'w'))
   if s == 'ACTIVE' and n == token then
     if x == '1' then
       redis.call('SREM', P .. 'cancel:' .. session, id)
@@ -89,7 +89,10 @@ for i, item in ipairs(finished) do
   else
     stale[#stale + 1] = id
   end
-  given_back[i] = id
+  -- after a stale result the session may hold the job again, under another token
+  if n == token or w ~= session then
+    given_back[#given_back + 1] = id
+  end
 end
 in_chunks('SREM', P .. 'held:' .. session, given_back)
 
@@ -108,7 +111,7 @@ local function quotas(turns)
     local class = ORDER:byte((turn + i - 1) % 31 + 1) - 48
     quota[class] = quota[class] + 1
   end
-  return quota, turn
+  return quota
 end
 
 local reserved, seen = {}, {}
@@ -158,15 +161,15 @@ end
 
 local left = 0
 if want > 0 then
-  local quota, turn = quotas(want)
   for _, queue in ipairs(queues) do
     take_suspect(queue)
   end
+  local first = redis.call('INCR', P .. 'turn:queues')
   for i = 1, #queues do
     -- another queue is first in each call, and each gets its share before any gets more
-    local queue = queues[(turn + i) % #queues + 1]
+    local queue = queues[(first + i) % #queues + 1]
     local share = math.ceil((want - #reserved) / (#queues - i + 1))
-    local most = #reserved + share
+    local most, quota = #reserved + share, quotas(share)
     for class = 0, 4 do
       take(queue, class, math.min(quota[class], most - #reserved))
     end

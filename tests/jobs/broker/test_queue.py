@@ -6,7 +6,7 @@ import pytest
 import redis.asyncio
 
 from jobs.broker import Broker, Cancelling, Finished, Push, Pushed, Reserved, Session, SessionLost, keys
-from jobs.errors import EpochChanged, RedisEvicts, RedisUnreachable
+from jobs.errors import EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
 from jobs.event import START, Cancelled, Completed, Died, Due, Enqueued, Event, Reaped, Started
 from jobs.job import Durability, Failure, Priority, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
@@ -211,6 +211,16 @@ async def test_every_priority_gets_its_share(broker: Broker, session: Session) -
     assert list(drawn.values()) == [80, 40, 20, 10, 5]
 
 
+async def test_every_priority_gets_its_share_in_each_of_several_queues(broker: Broker, session: Session) -> None:
+    for queue in ("a", "b"):
+        await broker.push([Push(spec=make_spec(queue=queue, priority=one)) for one in Priority for _ in range(200)])
+    drawn = dict.fromkeys(Priority, 0)
+    for _ in range(10):
+        for job in (await session.lane(0).step([], 31, ["a", "b"])).reserved:
+            drawn[job.spec.priority] += 1
+    assert list(drawn.values()) == [160, 80, 40, 20, 10]
+
+
 async def test_every_queue_gets_its_share(broker: Broker, session: Session) -> None:
     await broker.push([Push(spec=make_spec(queue=queue)) for queue in ("a", "b", "c") for _ in range(50)])
     step = await session.lane(0).step([], 30, ["a", "b", "c"])
@@ -242,6 +252,61 @@ async def test_jobs_of_a_lost_worker_run_elsewhere(broker: Broker, redis_client:
     assert (await asyncio.to_thread(dead.renew)).lost
     await dead.close()
     await live.close()
+
+
+async def test_a_late_start_does_not_let_go_of_the_next_run(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis
+) -> None:
+    spec = make_spec()
+    await broker.push([Push(spec=spec)])
+    late = await reserve_one(session)
+    await broker.cancel([spec.id])
+    await broker.push([Push(spec=spec, run=2)])
+    again = await reserve_one(session, lane=1)
+    assert await session.start([again]) == [True]
+    assert await session.start([late]) == [False]
+    await broker.reap()
+    for seconds in (4, 8, 12):
+        await advance(redis_client, seconds * 1000)
+        await broker.reap()
+    assert (await broker.jobs([spec.id]))[spec.id].state is State.QUEUED
+
+
+async def test_an_unreadable_job_ends_and_stops_nobody(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis
+) -> None:
+    bad, good = await push(broker), await push(broker)
+    await redis_client.hset(keys.job(bad), "b", '{"from": "the future"}')
+    lane = session.lane(0)
+    step = await lane.step([], 2, QUEUES)
+    assert [job.id for job in step.reserved] == [good]
+    await lane.step([], 0, QUEUES)
+    ended = (await events(broker))[-1]
+    assert isinstance(ended, Died)
+    assert (ended.job, "cannot read" in ended.error) == (bad, True)
+
+
+async def test_a_full_redis_refuses_new_jobs_and_finishes_old_ones(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis
+) -> None:
+    job_id = await push(broker)
+    await redis_client.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(QueueFull):
+            await push(broker)
+        await finish(session, await start_one(session), Complete("1"))
+        assert await broker.forget(await broker.stream.last()) == 1
+    finally:
+        await redis_client.config_set("maxmemory", "0")
+    assert await broker.jobs([job_id]) == {}
+
+
+async def test_an_older_copy_of_redis_is_not_believed(broker: Broker, redis_client: redis.asyncio.Redis) -> None:
+    await broker.raise_epoch(3)
+    await redis_client.set(keys.EPOCH, 2)
+    with pytest.raises(EpochChanged):
+        await push(broker)
+    assert broker.epoch == 3
 
 
 async def test_nothing_is_reaped_right_after_a_pause(

@@ -256,7 +256,7 @@ async def test_a_job_that_redis_lost_goes_on_where_history_left_it(store: Store,
     tale = Tale(spec).enqueued().started(1).retrying(1).due().started(2)
     await story.record(tale)
     (known,) = await store.search.unfinished(after_id="", limit=10)
-    assert (known.attempts, known.uncharged, known.recoveries) == (2, 0, 0)
+    assert (known.attempts, known.uncharged, known.recoveries) == (2, 1, 0)
     await story.record(tale.again(version=2_000_000).enqueued(recovered=True))
     job = await read(store, spec)
     assert (job.state, job.recoveries, job.attempts, job.worker) == (State.QUEUED, 1, 2, None)
@@ -264,6 +264,17 @@ async def test_a_job_that_redis_lost_goes_on_where_history_left_it(store: Store,
     await story.record(tale.started(3).completed(3))
     assert (await read(store, spec)).attempts == 3
     assert (await attempts(store, spec))[-1] == (1, 3, AttemptState.COMPLETED)
+
+
+async def test_the_end_of_a_run_counts_whatever_its_version(store: Store, story: Story) -> None:
+    spec = await accepted(store)
+    tale = Tale(spec).enqueued().started(1).retrying(1)
+    await story.record(tale)
+    # Redis came back with a state from before the first attempt, and a worker was faster than the reconciler
+    await story.record(tale.again(version=1_000_001).completed(1))
+    job = await read(store, spec)
+    assert job.state is State.COMPLETED
+    assert job.version > 1_000_001
 
 
 async def test_attempts_are_told_apart_where_redis_lost_count(store: Store, story: Story) -> None:

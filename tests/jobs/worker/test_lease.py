@@ -171,7 +171,6 @@ async def test_a_worker_stops_although_redis_is_away(own_redis: RedisServer) -> 
 
 async def test_a_worker_may_start_before_redis_is_ready_for_it(works: Works) -> None:
     await works.broker.client.flushall()
-    await works.broker.refresh_epoch()
 
     @works.task()
     async def small() -> None: ...
