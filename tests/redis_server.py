@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from jobs.embedded import find_server
+from jobs.process import ends_with_parent
 
 
 class RedisServer:
@@ -30,6 +31,7 @@ class RedisServer:
                 "--save", "", "--appendonly", "yes" if self.append_only else "no",
             ],
             stdout=subprocess.DEVNULL,
+            preexec_fn=ends_with_parent(signal.SIGKILL),  # also where a test that failed never stops it
         )  # fmt: skip
         deadline = time.monotonic() + 10
         while True:
