@@ -18,7 +18,7 @@ import saq.worker
 from saq.job import Status
 
 from jobs import exponential
-from jobs.broker import Push, keys
+from jobs.broker import Broker, Push, keys
 from jobs.errors import PayloadTooLarge, Stale
 from jobs.job import Durability, State
 from jobs.saq import Queue, Worker
@@ -676,7 +676,9 @@ async def test_upkeep_leaves_it_to_the_lease_to_report_an_outage(
     await until(noticed)
     await worker.stop()
     await working
+    server.start()
     await queue.disconnect()
+    server.stop()
     assert [record for record in caplog.records if record.exc_info or record.levelno > logging.WARNING] == []
 
 
