@@ -31,7 +31,8 @@ class RedisServer:
                 "--save", "", "--appendonly", "yes" if self.append_only else "no",
             ],
             stdout=subprocess.DEVNULL,
-            preexec_fn=ends_with_parent(signal.SIGKILL),  # also where a test that failed never stops it
+            # Also where a test that failed never stops it.
+            preexec_fn=ends_with_parent(signal.SIGKILL),  # noqa: PLW1509  # two system calls, which need no lock
         )  # fmt: skip
         deadline = time.monotonic() + 10
         while True:
