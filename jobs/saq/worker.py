@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import redis.exceptions
 import saq.worker
 from croniter import croniter  # type: ignore[import-untyped]  # has no stubs of its own
 from saq.job import Status
 from saq.types import CtxType, FunctionsType
 
 from jobs.context import Context, Interrupt
+from jobs.errors import EpochChanged, Unavailable
 from jobs.saq.function import registry_of
 from jobs.saq.job import RunningJob, running_job
 from jobs.saq.queue import Queue
@@ -25,6 +27,8 @@ logger = logging.getLogger("saq")
 
 UPKEEP_ENDS_S = 1.0
 """How long a turn of upkeep may take to end when the worker stops."""
+_AWAY = (Unavailable, EpochChanged, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+"""Redis does not answer, or has just come back."""
 
 
 class Worker(saq.worker.Worker[CtxType]):
@@ -153,6 +157,8 @@ class Worker(saq.worker.Worker[CtxType]):
         while not self.event.is_set():
             try:
                 await call()
+            except _AWAY as error:  # the lease of the engine reports it already
+                logger.debug("Upkeep waits for Redis: %s", error)
             except Exception:  # the next turn may succeed
                 logger.exception("Upkeep task failed unexpectedly")
             with contextlib.suppress(TimeoutError):
