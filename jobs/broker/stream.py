@@ -64,7 +64,7 @@ class Stream:
         self._broker = broker
         self.client = broker.dedicated_client()
         self._scanned: tuple[int, Position, str] | None = None
-        """Epoch, a position of an older one, and the entry up to which nothing comes after that position."""
+        """Epoch, a position, and the entry up to which nothing comes after that position."""
 
     async def read(self, after: Position, limit: int, *, block_ms: int = 0) -> list[PositionedEvent]:
         """Return about `limit` events after a position, whole entries at a time, in order.
@@ -78,10 +78,10 @@ class Stream:
         return events
 
     def _start(self, after: Position) -> str:
-        if after.epoch == self._broker.epoch:
-            return after.entry
         if self._scanned and self._scanned[:2] == (self._broker.epoch, after):
             return self._scanned[2]
+        if after.epoch == self._broker.epoch:
+            return after.entry
         # After a loss the new stream may begin with ids that are lower than the position's.
         return "0-0"
 

@@ -430,3 +430,16 @@ async def test_start_is_refused_with_an_eviction_policy(redis_url: str, redis_cl
 async def test_start_is_refused_without_redis() -> None:
     with pytest.raises(RedisUnreachable, match=r"redis://\*\*\*@127.0.0.1:1"):
         await Broker.open("redis://:secret@127.0.0.1:1", make_settings())
+
+
+async def test_waiting_after_a_restart_does_not_read_the_stream_again_and_again(broker: Broker) -> None:
+    for _ in range(5):
+        await push(broker)
+    last = await broker.stream.last()
+    await broker.raise_epoch(2)
+    assert await broker.stream.read(last, 100) == []
+    await broker.client.config_resetstat()
+    assert await broker.stream.read(last, 100, block_ms=200) == []
+    assert (await broker.client.info("commandstats"))["cmdstat_xrange"]["calls"] <= 2
+    await push(broker)
+    assert len(await broker.stream.read(last, 100, block_ms=200)) == 1
