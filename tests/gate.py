@@ -61,14 +61,19 @@ def servers_are_there() -> str:
     return ""
 
 
-def fault_of(action: list[str] | Callable[[], str]) -> str:
-    """Output of a step that failed; empty where it passed."""
+SPEAKS = {"dashboard"}
+"""Steps whose last word is shown also when they pass: without Node they do not check, and say so."""
+
+
+def outcome_of(action: list[str] | Callable[[], str]) -> tuple[bool, str]:
+    """Tell whether a step failed, and what it said."""
     if callable(action):
-        return action()
+        fault = action()
+        return bool(fault), fault
     program = BIN / action[0]
     argv = [str(program) if program.exists() else action[0], *action[1:]]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return (done.stdout.strip() or f"exit code {done.returncode}") if done.returncode else ""
+    return done.returncode != 0, done.stdout.strip() or f"exit code {done.returncode}"
 
 
 def pytest_arguments(given: list[str]) -> list[str]:
@@ -82,10 +87,11 @@ def main() -> int:
     os.chdir(ROOT)
     for name, action in steps():
         started = time.monotonic()
-        fault = fault_of(action)
-        print(f"{'FAIL' if fault else 'ok':<6}{name:<12}{time.monotonic() - started:6.1f} s", flush=True)
-        if fault:
-            print(fault)
+        failed, said = outcome_of(action)
+        remark = f"  {said.splitlines()[-1]}" if name in SPEAKS and said and not failed else ""
+        print(f"{'FAIL' if failed else 'ok':<6}{name:<12}{time.monotonic() - started:6.1f} s{remark}", flush=True)
+        if failed:
+            print(said)
             return 1
     started = time.monotonic()
     code = subprocess.run([sys.executable, "-m", "pytest", *pytest_arguments(sys.argv[1:])], check=False).returncode
