@@ -46,7 +46,7 @@ class JobWhere:
     """Accepted before this time."""
 
     def read(self) -> paging.JobWhere:
-        """Return the filter as the doors know it. Raises InvalidOption where a list is empty or too long."""
+        """Return the filter as the doors know it. Raises InvalidOption where a list does not make sense."""
         for name in ("states", "tasks", "queues", "owners", "tags"):
             values = getattr(self, name)
             if values is not None and not values:
@@ -55,6 +55,8 @@ class JobWhere:
                 )
             if len(values or ()) > _VALUES_MAX:
                 raise InvalidOption(f"`{name}` may have at most {_VALUES_MAX} values.", path=("where", name))
+            if any("\0" in value for value in values or ()):
+                raise InvalidOption(f"`{name}` has a NUL character, which no job can have.", path=("where", name))
         return paging.JobWhere(
             states=tuple(self.states or ()),
             tasks=tuple(self.tasks or ()),

@@ -144,6 +144,8 @@ async def test_filters(api: Caller, hand: Hand) -> None:
         (error,) = await api.errors(document, where={name: []})
         assert error["extensions"] == {"code": "INVALID_OPTION"}
         assert error["message"] == f"`{name}` is empty, so no job would fit; leave it out to mean all."
+    (error,) = await api.errors(document, where={"owners": ["\0"]})
+    assert error["extensions"] == {"code": "INVALID_OPTION"}
 
 
 async def test_attempts_of_a_page_are_read_at_once(api: Caller, hand: Hand) -> None:
