@@ -1,0 +1,50 @@
+"""What the pusher pushes, and what it leaves to the reconciler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jobs.broker import Push
+from jobs.client import Client
+from jobs.commands import Enqueued, EnqueueRequest
+from jobs.commands.pusher import WAITING_MAX, Pusher
+from jobs.errors import RequestError
+from tests.factories import make_spec
+from tests.jobs.commands.requests import OPERATOR
+
+
+async def test_closing_pushes_what_waits(open_client: Callable[..., Any], client: Client) -> None:
+    other = await open_client()
+    requests = [EnqueueRequest(task="noop") for _ in range(500)]
+    answers: list[Enqueued | RequestError] = await other.commands.job.enqueue_many(OPERATOR, requests)
+    await other.pusher.stop()
+    assert other.pusher.pushed == len(answers) == 500
+
+
+async def test_what_waited_too_long_is_left_to_the_reconciler(client: Client) -> None:
+    now = 100.0
+    pusher = Pusher(client.broker, monotonic=lambda: now)
+    pusher.add([Push(spec=make_spec())])
+    now += 6
+    pusher.add([Push(spec=make_spec())])
+    pusher.start()
+    await pusher.stop()
+    assert (pusher.pushed, pusher.left) == (1, 1)
+
+
+async def test_a_push_that_comes_too_late_is_refused_and_left_to_the_reconciler(client: Client) -> None:
+    pusher = Pusher(client.broker, deadline_ms=-1_000)
+    spec = make_spec()
+    pusher.add([Push(spec=spec)])
+    pusher.start()
+    await pusher.stop()
+    assert (pusher.pushed, pusher.left) == (0, 1)
+    assert await client.broker.jobs([spec.id]) == {}
+
+
+async def test_overflow_is_left_to_the_reconciler(client: Client) -> None:
+    pusher = Pusher(client.broker)
+    pusher.add([Push(spec=make_spec())] * (WAITING_MAX + 7))
+    assert (pusher.waiting, pusher.left) == (WAITING_MAX, 7)
+    await pusher.stop()

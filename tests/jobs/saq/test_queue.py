@@ -1,0 +1,85 @@
+"""The queue and its Redis: round trips, standing alone, and beside others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis.asyncio
+import saq
+import saq.worker
+from saq.job import Status
+
+from jobs.broker import keys
+from jobs.saq import Queue
+from tests.jobs.saq.steps import dequeue, enqueue
+
+
+async def test_calls_of_one_turn_share_their_round_trips(queue: Queue, redis_client: redis.asyncio.Redis) -> None:
+    done = asyncio.Event()
+    count = 0
+
+    async def tick(_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 500:
+            done.set()
+
+    await asyncio.gather(*(queue.enqueue("tick") for _ in range(500)))
+    await redis_client.config_resetstat()
+    worker = saq.worker.Worker(queue, [("tick", tick)], concurrency=50)
+    working = asyncio.create_task(worker.start())
+    await done.wait()
+    await worker.stop()
+    await working
+
+    calls = (await redis_client.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert calls < 250
+
+
+async def test_queue_gives_redis_an_epoch_where_there_is_none(queue: Queue, redis_client: redis.asyncio.Redis) -> None:
+    await enqueue(queue, "add", a=1)
+    assert await redis_client.get(keys.EPOCH) == b"1"
+    await dequeue(queue)
+
+    await redis_client.flushall()
+    await enqueue(queue, "add", a=2)
+    assert await redis_client.get(keys.EPOCH) == b"2"
+    assert (await dequeue(queue)).kwargs == {"a": 2}
+
+
+async def test_sweep_clears_away_what_ended_where_nobody_records(queue: Queue) -> None:
+    job = await enqueue(queue, "add", a=1)
+    await job.finish(Status.COMPLETE, result=1)
+    broker = await queue.broker()
+
+    await broker.set_reconciled(broker.epoch)
+    await queue.sweep()
+    assert len((await broker.ids())[1]) == 1
+
+    await broker.set_reconciled(0)
+    await queue.sweep()
+    assert (await broker.ids())[1] == []
+    await job.refresh()
+    assert job.result == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:7000/2",
+        "redis://me:p%40ss@localhost:7000/0",
+        "rediss://localhost:7001/0?ssl_ca_certs=%2Fca.pem",
+        "unix:///tmp/redis.sock?db=3",
+        "unix://:secret@/tmp/redis.sock?db=0",
+    ],
+)
+async def test_queue_finds_the_url_of_a_client(url: str) -> None:
+    client = redis.asyncio.from_url(url)
+    again = redis.asyncio.from_url(Queue(client)._url)
+    given, found = client.connection_pool.connection_kwargs, again.connection_pool.connection_kwargs
+    assert {name: value for name, value in given.items() if value} == {
+        name: value for name, value in found.items() if value and (name in given or name != "port")
+    }
+    assert again.connection_pool.connection_class is client.connection_pool.connection_class
