@@ -17,6 +17,8 @@ from jobs.job import JobSpec, LogLevel, Progress
 from jobs.job_view import JobView
 from jobs.retry import MESSAGE_MAX, readable, stack
 
+ETA_MAX_MS = 10 * 365 * 86_400_000
+"""An estimate beyond ten years is none."""
 LINES_MAX = 1_000
 """Log lines of one attempt that may wait to be sent; later ones are counted and dropped."""
 CONTEXT_MAX = 16_384
@@ -272,7 +274,8 @@ class Context(MutableMapping[str, Any]):
         gained, elapsed_ms = done - first, at_ms - since_ms
         eta_ms = 0
         if total > 0 and gained > 0 and elapsed_ms > 0:
-            eta_ms = at_ms + round(elapsed_ms * max(0.0, total - done) / gained)
+            left_ms = elapsed_ms * max(0.0, total - done) / gained
+            eta_ms = at_ms + round(left_ms) if left_ms < ETA_MAX_MS else 0
         return Progress(
             done=float(done), total=float(total), step=readable(str(step), 256),
             message=readable(str(message), MESSAGE_MAX), at_ms=at_ms, eta_ms=eta_ms,

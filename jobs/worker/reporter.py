@@ -11,6 +11,8 @@ from jobs.context import Context
 FLUSH_S = 0.2
 CHUNK = 100
 """Attempts in one call."""
+CHUNK_LINES = 1_000
+"""Lines in one call, about: no more attempts are added beyond."""
 
 
 class Reporter:
@@ -44,8 +46,12 @@ class Reporter:
         """Send everything that was reported before this call; it has arrived when this returns."""
         async with self._sending:
             while self._speaking:
-                count = min(CHUNK, len(self._speaking))
-                await self._session.report([_report(self._speaking.popleft()) for _ in range(count)])
+                reports: list[Report] = []
+                lines = 0
+                while self._speaking and len(reports) < CHUNK and lines < CHUNK_LINES:
+                    reports.append(_report(self._speaking.popleft()))
+                    lines += len(reports[-1].logs)
+                await self._session.report(reports)
 
 
 def _report(context: Context) -> Report:

@@ -49,6 +49,15 @@ def test_only_the_latest_progress_counts() -> None:
     assert told == [context, context]
 
 
+def test_an_absurd_rate_gives_no_estimate() -> None:
+    context, _ = make_context()
+    context.started_ms -= 1_000
+    context.progress(1e-9, of=1e300)
+    said = context.take()
+    assert said.progress is not None
+    assert said.progress.eta_ms == 0
+
+
 def test_the_end_is_estimated_from_the_rate() -> None:
     context, _ = make_context()
     context.started_ms -= 10_000
