@@ -20,6 +20,7 @@ from jobs.job import Durability, Job, State
 from jobs.settings import Settings
 
 PUSH_DEADLINE_MS = 10_000
+SETTLED_MS = 2_000
 CHUNK = 500
 
 _json = msgspec.json.Encoder()
@@ -126,6 +127,13 @@ class Broker(Connection):
         """Take jobs back from sessions whose lease ran out. Returns the jobs and the sessions that ended."""
         reaped, ended = await self.call("reap", (limit,))
         return reaped, ended
+
+    async def settled(self, position: Position) -> Position:
+        """Return the position, or the place two seconds ago where that is earlier. What ended before may be forgotten.
+
+        Whoever ended a job may look at it once more (SAQ's Queue keeps it for its ttl). Raises BrokerUnavailable.
+        """
+        return min(position, Position(self.epoch, await self.now_ms() - SETTLED_MS, 0, 0))
 
     async def forget(self, recorded: Position, limit: int = 1000) -> int:
         """Remove ended jobs whose end is recorded; fewer than `limit`: that was all of them."""

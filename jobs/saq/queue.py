@@ -359,7 +359,8 @@ class Queue(ReadingQueue):
     async def _clear_away(self) -> None:
         broker = await self.broker()
         last = await broker.stream.last()
-        while await broker.forget(last, UPKEEP) == UPKEEP:
+        settled = await broker.settled(last)
+        while await broker.forget(settled, UPKEEP) == UPKEEP:
             pass
         await broker.stream.trim(last, await broker.now_ms() - EVENTS_KEPT_MS)
 

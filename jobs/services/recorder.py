@@ -71,7 +71,8 @@ class Recorder(Loop):
 
     async def _clear_away(self) -> None:
         assert self._position is not None  # set by the turn  # noqa: S101  # tells mypy what the turn guarantees
-        while await self._broker.forget(self._position, FORGET_BATCH) == FORGET_BATCH:
+        settled = await self._broker.settled(self._position)
+        while await self._broker.forget(settled, FORGET_BATCH) == FORGET_BATCH:
             pass
         if time.monotonic() - self._trimmed_at >= TRIM_EVERY_S:
             self._trimmed_at = time.monotonic()

@@ -96,6 +96,16 @@ async def test_tombstone_outlives_the_record(broker: Broker, session: Session) -
     assert await broker.cancel([spec.id]) == [Cancelling.FINAL]
 
 
+async def test_what_has_just_ended_is_not_settled(broker: Broker, session: Session) -> None:
+    job_id = await push(broker)
+    await finish(session, await start_one(session), Complete("1"))
+    last = await broker.stream.last()
+    assert await broker.forget(await broker.settled(last)) == 0
+    assert job_id in await broker.jobs([job_id])
+    await broker.raise_epoch(2)
+    assert await broker.settled(last) == last
+
+
 async def test_unrecorded_job_is_not_forgotten(broker: Broker, session: Session) -> None:
     job_id = await push(broker)
     job = await start_one(session)
