@@ -51,6 +51,13 @@ class Forked:
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._pipe, "w") as pipe:
             json.dump(dict(environ), pipe)
 
+    def dismiss(self) -> None:
+        """End it without ever letting it run."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        for pipe in self.pipes:
+            os.close(pipe)
+
     def _reap(self, watched: int) -> None:
         asyncio.get_running_loop().remove_reader(watched)
         os.close(watched)

@@ -50,8 +50,11 @@ class Screen(Protocol):
 
 def check(settings: Settings) -> None:
     """Raise at once what would keep `up` from starting: PortTaken, DataFolderTaken, SettingInvalid."""
-    free_port(settings.host, settings.port)
     folder = DataFolder(settings.data)
+    if settings.data.exists():  # whoever starts twice hears that, and not that the port is taken
+        folder.take()
+        folder.release()
+    free_port(settings.host, settings.port)
     folder.take()
     folder.release()
 

@@ -114,6 +114,9 @@ class Child:
         """End it in order; within two seconds once `hurry` is set. Stopping twice is allowed."""
         if self._keeper:
             await cancel(self._keeper)
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            waiting.dismiss()
         if self._process is None or self._process.returncode is not None:
             return
         stopping = asyncio.create_task(end(self._process, within_s=self._stop_s))

@@ -148,7 +148,7 @@ async def test_a_newcomers_first_minutes(up: Up, session: aiohttp.ClientSession)
         assert answer.status == 401
 
     again = subprocess.run(
-        [sys.executable, "-P", "-m", "queueql", "up", "--port", "0"],
+        [sys.executable, "-P", "-m", "queueql", "up", "--port", up.url.rpartition(":")[2]],
         cwd=up.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert again.returncode == 4
