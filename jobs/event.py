@@ -53,6 +53,8 @@ class Progressed(Event, tag="progressed", frozen=True, array_like=True):
     run: int
     attempt: int
     progress: str
+    checkpoint: str = ""
+    """JSON that the next attempt begins with, where the task saved one now."""
 
 
 class Logged(Event, tag="logged", frozen=True, array_like=True):
@@ -100,12 +102,14 @@ class Released(Event, tag="released", frozen=True, array_like=True):
 
 
 class Reaped(Event, tag="reaped", frozen=True, array_like=True):
-    """The worker died or lost its lease; the job is QUEUED again."""
+    """The process that ran the job is gone, or lost its lease; the job is QUEUED again."""
 
     run: int
     attempt: int
     crashes: int
     worker: str
+    error: str = ""
+    """JSON of Failure, where more is known than that the worker is lost."""
 
 
 class Died(Event, tag="died", frozen=True, array_like=True):

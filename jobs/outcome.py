@@ -41,4 +41,10 @@ class Die(msgspec.Struct, frozen=True):
     error: Failure
 
 
-Outcome = Complete | RetryLater | Snooze | Release | Cancel | Die
+class Crash(msgspec.Struct, frozen=True):
+    """The process of its own that ran the job ended before the job did; the attempt is not counted, the crash is."""
+
+    error: Failure
+
+
+Outcome = Complete | RetryLater | Snooze | Release | Cancel | Die | Crash

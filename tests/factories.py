@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.broker import WorkerInfo
+from jobs.broker import Vitals, WorkerInfo
 from jobs.clock import new_id, now_ms
 from jobs.job import JobSpec
 from jobs.settings import Settings
@@ -28,6 +28,10 @@ def make_worker_info(*queues: str) -> WorkerInfo:
         concurrency=10,
         started_ms=0,
     )
+
+
+def make_vitals() -> Vitals:
+    return Vitals(concurrency=10, queues=("default",))
 
 
 def make_settings(**fields: Any) -> Settings:

@@ -10,9 +10,13 @@ from jobs.broker.record import (
     Renewal,
     Report,
     Reserved,
+    RunningJob,
     Step,
+    Vitals,
     WorkerInfo,
     WorkerRecord,
+    WorkerState,
+    WorkerWish,
 )
 from jobs.broker.scripts import SessionLost
 from jobs.broker.stream import PositionedEvent
@@ -28,9 +32,13 @@ __all__ = [
     "Renewal",
     "Report",
     "Reserved",
+    "RunningJob",
     "Session",
     "SessionLost",
     "Step",
+    "Vitals",
     "WorkerInfo",
     "WorkerRecord",
+    "WorkerState",
+    "WorkerWish",
 ]

@@ -10,12 +10,13 @@ All share one hash tag, so that a cluster keeps them on one node.
 | job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
 | done:ID                | string | run of a job that ended and is recorded; expires                         |
 | ready:QUEUE:PRIORITY   | list   | ids of QUEUED jobs, next first                                           |
-| suspects:QUEUE         | list   | ids of QUEUED jobs whose worker died twice; a session runs one at a time |
+| suspects:QUEUE         | list   | ids of QUEUED jobs whose process died twice; a session runs few at a time |
 | due                    | zset   | ids of SCHEDULED and RETRYING jobs by their time                         |
 | wake:QUEUE, wake::due  | list   | at most one marker: there may be work                                    |
 | leases                 | zset   | worker sessions by the end of their lease                                |
 | reaping                | set    | sessions whose jobs are being taken back                                 |
-| session:SESSION        | hash   | info, seen, last answer of each lane                                     |
+| session:SESSION        | hash   | info, vitals, wish, seen, last answer of each lane                       |
+| session:SESSION:suspects | set  | ids of suspects that it holds                                          |
 | held:SESSION           | set    | ids of jobs that the session reserved                                    |
 | cancel:SESSION         | set    | ids of its running jobs that are to be cancelled                         |
 | count:QUEUE            | hash   | jobs per live state                                                      |

@@ -14,11 +14,11 @@ import structlog
 
 from jobs.broker import keys, scripts
 from jobs.broker.connection import RETRY_S
-from jobs.broker.record import Finished, Renewal, Report, Reserved, Step
+from jobs.broker.record import Finished, Renewal, Report, Reserved, Step, Vitals, WorkerWish
 from jobs.clock import now_ms
 from jobs.errors import EpochChanged, QueueQLError
 from jobs.job import Failure, JobSpec, Reason
-from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
+from jobs.outcome import Cancel, Complete, Crash, Die, Outcome, Release, RetryLater, Snooze
 
 if TYPE_CHECKING:
     from jobs.broker.queue import Broker
@@ -27,9 +27,13 @@ log = structlog.get_logger(__name__)
 
 _json = msgspec.json.Encoder()
 _spec = msgspec.json.Decoder(JobSpec)
+_wish = msgspec.json.Decoder(WorkerWish)
+
+_ABANDON_LANE = -1
+"""Number of the lane of the thread that gives a blocked worker's jobs back."""
 
 
-def _arguments(outcome: Outcome) -> tuple[Any, ...]:
+def _arguments(outcome: Outcome) -> tuple[Any, ...]:  # noqa: PLR0911  # one case for each outcome
     match outcome:
         case Complete(result):
             return ("complete", result)
@@ -43,13 +47,19 @@ def _arguments(outcome: Outcome) -> tuple[Any, ...]:
             return ("cancel",)
         case Die(reason, error):
             return ("die", reason, _json.encode(error).decode())
+        case Crash(error):
+            return ("crash", _json.encode(error).decode())
+
+
+def _given_back(item: Finished) -> tuple[Any, ...]:
+    return (item.id, item.token, *_arguments(item.outcome))
 
 
 def _reported(report: Report, sent_ms: int) -> tuple[Any, ...]:
     """Turn times into ages: the clock that counts is that of Redis."""
     progress = _json.encode(report.progress).decode() if report.progress else ""
     lines = [(*line, max(0, sent_ms - written_ms)) for *line, written_ms in report.logs]
-    return (report.id, report.token, progress, lines)
+    return (report.id, report.token, progress, lines, report.checkpoint)
 
 
 class Lane:
@@ -60,6 +70,8 @@ class Lane:
         self._session = session_id
         self._number = number
         self._request = 0
+        self.suspects_max = 1
+        """Jobs that have lost their process twice, that the session may hold at a time."""
         self._unreadable: list[Finished] = []
         self._client = broker.dedicated_client()
 
@@ -70,13 +82,13 @@ class Lane:
         """
         self._request += 1
         sent, self._unreadable = [*finished, *self._unreadable], []
-        given_back = [(item.id, item.token, *_arguments(item.outcome)) for item in sent]
-        request = (self._session, self._number, self._request, given_back, want, queues)
+        given_back = [_given_back(item) for item in sent]
+        request = (self._session, self._number, self._request, given_back, want, queues, self.suspects_max)
         reserved, stale, wait_ms = await self._broker.insist(self._client, "step", request)
         jobs = []
-        for job_id, token, run, attempt, uncharged, crashes, spec in reserved:
+        for job_id, token, run, attempt, uncharged, crashes, spec, checkpoint in reserved:
             try:
-                jobs.append(Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec)))
+                jobs.append(Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec), checkpoint))
             except msgspec.DecodeError as error:
                 await self._refuse(job_id, token, str(error))
         return Step(jobs, stale, 0 if self._unreadable else int(wait_ms))
@@ -121,15 +133,31 @@ class Session:
             self._lanes[number] = Lane(self._broker, self.id, number)
         return self._lanes[number]
 
-    def renew(self) -> Renewal:
-        """Renew the lease; for a thread, so that no task can hinder it. Raises BrokerUnavailable."""
-        request = ("renew", self.id, self._lease_ms)
+    # For a thread, so that no task can hinder it
+
+    def renew(self, vitals: Vitals) -> Renewal:
+        """Renew the lease. Raises BrokerUnavailable, EpochChanged."""
+        request = ("renew", self.id, self._lease_ms, _json.encode(vitals).decode())
+        alive, cancelled, wish = self._call_sync("session", request)
+        return Renewal(lost=not alive, cancelled=frozenset(cancelled), wish=_wish.decode(wish) if wish else None)
+
+    def abandon(self, finished: Sequence[Finished]) -> None:
+        """Give back jobs and end the session, while the loop of this process is blocked for good.
+
+        Raises BrokerUnavailable, EpochChanged, SessionLost.
+        """
+        given_back = [_given_back(item) for item in finished]
+        self._call_sync("step", (self.id, _ABANDON_LANE, 1, given_back, 0, [], 0))
+        self._call_sync("session", ("close", self.id))
+
+    def _call_sync(self, script: str, request: Any) -> Any:
         try:
-            alive, cancelled = scripts.run_sync(self._thread_client, "session", request, str(self._broker.epoch))
+            return scripts.run_sync(self._thread_client, script, request, str(self._broker.epoch))
         except EpochChanged:
             self._broker.refresh_epoch_sync(self._thread_client)
-            alive, cancelled = scripts.run_sync(self._thread_client, "session", request, str(self._broker.epoch))
-        return Renewal(lost=not alive, cancelled=frozenset(cancelled))
+            return scripts.run_sync(self._thread_client, script, request, str(self._broker.epoch))
+
+    # For the loop
 
     async def start(self, jobs: Sequence[Reserved]) -> list[bool]:
         """Confirm that the jobs begin now; those answered False must not run. Raises SessionLost."""
@@ -151,6 +179,10 @@ class Session:
         async with self._reporting:
             self._reports += 1
             await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items))
+
+    async def rouse(self, queues: Sequence[str]) -> None:
+        """Wake another worker where these queues have jobs: a lane that was waiting for them will not take them."""
+        await self._broker.insist(self._broker.client, "session", ("rouse", self.id, queues))
 
     async def close(self) -> None:
         """End the session: what was reserved and not started goes back at once. Closing twice is allowed."""

@@ -12,7 +12,7 @@ from jobs.broker import keys
 from jobs.broker.connection import Connection
 from jobs.broker.lease import Session
 from jobs.broker.live import read_job
-from jobs.broker.record import Cancelling, Push, Pushed, WorkerInfo, WorkerRecord
+from jobs.broker.record import Cancelling, Push, Pushed, Vitals, WorkerInfo, WorkerRecord, WorkerWish
 from jobs.broker.stream import Stream
 from jobs.errors import BrokerUnavailable, RedisUnreachable, StartError
 from jobs.event import Position
@@ -25,6 +25,8 @@ CHUNK = 500
 
 _json = msgspec.json.Encoder()
 _worker_info = msgspec.json.Decoder(WorkerInfo)
+_vitals = msgspec.json.Decoder(Vitals)
+_wish = msgspec.json.Decoder(WorkerWish)
 
 
 class Broker(Connection):
@@ -155,15 +157,30 @@ class Broker(Connection):
         ids = [item.decode() for item in await self.ask(self.client.zrange(keys.LEASES, 0, -1))]
         async with self.client.pipeline(transaction=False) as pipeline:
             for session_id in ids:
-                pipeline.hmget(keys.session(session_id), ["info", "seen"])
+                pipeline.hmget(keys.session(session_id), ["info", "seen", "vitals", "wish"])
                 pipeline.scard(keys.held(session_id))
             rows = await self.ask(pipeline.execute())
         found = [
-            WorkerRecord(id=session_id, info=_worker_info.decode(info), seen_ms=int(seen), active=int(active))
-            for session_id, (info, seen), active in zip(ids, rows[::2], rows[1::2], strict=True)
+            WorkerRecord(
+                id=session_id,
+                info=_worker_info.decode(info),
+                seen_ms=int(seen),
+                active=int(active),
+                vitals=_vitals.decode(vitals) if vitals else None,
+                wish=_wish.decode(wish or b"{}"),
+            )
+            for session_id, (info, seen, vitals, wish), active in zip(ids, rows[::2], rows[1::2], strict=True)
             if info
         ]
         return sorted(found, key=lambda worker: worker.id)
+
+    async def steer(self, session_id: str, wish: WorkerWish) -> bool:
+        """Tell a worker what it is to be like, with its next renewal; False where it is not alive.
+
+        Raises BrokerUnavailable, EpochChanged.
+        """
+        request = ("steer", session_id, _json.encode(wish).decode())
+        return bool((await self.call("session", request))[0])
 
 
 def _pushed(push: Push) -> tuple[Any, ...]:
@@ -172,4 +189,5 @@ def _pushed(push: Push) -> tuple[Any, ...]:
     return (
         spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, _json.encode(spec).decode(),
         spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
+        push.checkpoint,
     )  # fmt: skip

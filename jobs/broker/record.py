@@ -19,6 +19,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     uncharged: int = 0
     crashes: int = 0
     recoveries: int = 0
+    checkpoint: str = ""
+    """JSON that the next attempt begins with."""
     due_ms: int = 0
     """When it is to go on, where that is not the time that its spec says."""
 
@@ -57,6 +59,8 @@ class Reserved(msgspec.Struct, frozen=True, array_like=True):
     """Attempts so far that do not count against max_attempts."""
     crashes: int
     spec: JobSpec
+    checkpoint: str = ""
+    """JSON that an earlier attempt of this run saved."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -83,8 +87,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     token: str
     progress: Progress | None = None
+    checkpoint: str = ""
+    """JSON that the next attempt is to begin with; goes along with progress."""
     logs: list[tuple[LogLevel, str, str, str, int]] = []
     """Level, message, context as JSON object or "", stack or "", and when it was written, by the worker's clock."""
+
+
+class WorkerWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What operators want a running worker to be like."""
+
+    concurrency: int = 0
+    """Jobs at a time; 0: as it was started."""
+    queues: tuple[str, ...] = ()
+    """Queues to serve; empty: as it was started."""
+    quiet: bool = False
+    """Take no new jobs."""
+    stop: bool = False
+    """Let what runs end, and end the process."""
 
 
 class Renewal(msgspec.Struct, frozen=True):
@@ -94,6 +113,12 @@ class Renewal(msgspec.Struct, frozen=True):
     """The session is over; nothing that its jobs do counts any more."""
     cancelled: frozenset[str]
     """Ids of running jobs that are to be cancelled."""
+    wish: WorkerWish | None
+    """What operators want the worker to be like, if they said so to this session."""
+
+
+RUNNING_MAX = 100
+"""Running jobs that a worker names."""
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +133,49 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int
 
 
+class WorkerState(StrEnum):
+    """What a worker process is doing."""
+
+    RUNNING = "RUNNING"
+    """It takes jobs."""
+    QUIET = "QUIET"
+    """It takes no new jobs."""
+    STOPPING = "STOPPING"
+    """It lets its jobs end, and ends."""
+
+
+class RunningJob(msgspec.Struct, frozen=True, array_like=True):
+    """A job that a worker runs at this moment."""
+
+    id: str
+    task: str
+    started_ms: int
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker process is, as it says with each renewal of its lease. Times are by its own clock."""
+
+    state: WorkerState = WorkerState.RUNNING
+    concurrency: int
+    queues: tuple[str, ...]
+    active: int = 0
+    """Jobs that run now."""
+    jobs: tuple[RunningJob, ...] = ()
+    """The longest running of them, at most RUNNING_MAX."""
+    finished: int = 0
+    """Attempts that have ended since its start, whatever their outcome."""
+    failed: int = 0
+    """Attempts among them that failed."""
+    cpu: float | None = None
+    """Processor cores that the process used since the last time: 0.5 is half of one."""
+    memory_bytes: int | None = None
+    """Resident memory of the process."""
+    loop_lag_ms: int | None = None
+    """How late its event loop answers; while it does not answer at all, for how long it has not."""
+    fetched_ms: int | None = None
+    """When it last heard from Redis about jobs."""
+
+
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A worker process that holds a lease."""
 
@@ -115,4 +183,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     info: WorkerInfo
     seen_ms: int
     active: int
-    """Jobs that it holds now."""
+    """Jobs that it holds now, those that are about to start too."""
+    vitals: Vitals | None
+    """None until its first renewal."""
+    wish: WorkerWish

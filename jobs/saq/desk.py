@@ -9,7 +9,7 @@ from collections import deque
 
 import structlog
 
-from jobs.broker import Finished, Lane, Renewal, Reserved, SessionLost, WorkerInfo
+from jobs.broker import Finished, Lane, Renewal, Reserved, SessionLost, Vitals, WorkerInfo
 from jobs.clock import now_ms
 from jobs.errors import QueueQLError
 from jobs.outcome import Outcome
@@ -89,7 +89,7 @@ class Desk:
         async with self._opening:
             if self._session is None:
                 self._session = await self._broker.open_session(self._info())
-                self._lease = Lease(self._session, self._renew_s, self._heard)
+                self._lease = Lease(self._session, self._renew_s, self._vitals, self._heard)
                 self._lease.start()
             return self._session
 
@@ -98,6 +98,9 @@ class Desk:
             host=socket.gethostname(), pid=os.getpid(), version="saq", queues=[self._queue], tasks=[],
             concurrency=max(1, len(self._waiting)), started_ms=now_ms(),
         )  # fmt: skip
+
+    def _vitals(self) -> Vitals:
+        return Vitals(concurrency=max(1, len(self._waiting)), queues=(self._queue,))
 
     def _heard(self, renewal: Renewal) -> None:
         # SAQ's worker looks at its jobs itself whether they were cancelled.

@@ -104,6 +104,7 @@ class Worker(saq.worker.Worker[CtxType]):
             hooks=hooks,
             shared=self.context,
             job_view=self._job_view,
+            on_stop=self.event.set,
         )
 
     def _our_queue(self) -> Queue:

@@ -141,7 +141,7 @@ class Fold:
                 row.state = State.QUEUED
                 row.uncharged += 1
             case events.Reaped():
-                self._end(row, event, AttemptState.LOST, _lost(event.worker))
+                self._end(row, event, AttemptState.LOST, event.error or _lost(event.worker))
                 row.state, row.crashes = State.QUEUED, event.crashes
                 row.uncharged += 1
             case events.Died():

@@ -53,12 +53,14 @@ class Terms(msgspec.Struct, frozen=True):
 class Attempt:
     """A job that this worker has started, until it has ended here."""
 
-    __slots__ = ("_context", "_terms", "deadline", "interrupt", "outcome", "reserved", "runner", "task")
+    __slots__ = ("_context", "_terms", "begun_s", "deadline", "interrupt", "outcome", "reserved", "runner", "task")
 
     def __init__(self, reserved: Reserved, task: Task[..., Any], terms: Terms) -> None:
         self.reserved = reserved
         self.task = task
         self.interrupt: Interrupt | None = None
+        self.begun_s = inf
+        """Monotonic time, in seconds, at which it began to run here."""
         self.deadline = inf
         """Monotonic time, in seconds, at which something is to be done about it."""
         self.runner: asyncio.Task[None] | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from jobs.broker import Broker, Session, WorkerInfo
+from jobs.broker import Broker, Session, WorkerInfo, WorkerWish
 from jobs.clock import Clock, now_ms
 from jobs.context import Context, Surroundings
 from jobs.ending import end
@@ -23,6 +23,7 @@ from jobs.retry import Random
 from jobs.settings import Settings
 from jobs.task import Registry
 from jobs.worker.attempt import Hooks, Terms
+from jobs.worker.pulse import Pulse
 from jobs.worker.slots import Slots
 from jobs.worker.tenure import Plan, Tenure
 from jobs.worker.threads import Threads
@@ -40,6 +41,7 @@ class Engine:
     hooks        what to do around every attempt
     shared       items of every SAQ function's context
     job_view     makes what SAQ functions find as `ctx["job"]`
+    on_stop      called when an operator wants this worker to stop, instead of `request_stop`
     """
 
     def __init__(  # noqa: PLR0913  # the parts it is made of; all but the first three are named and optional
@@ -53,11 +55,13 @@ class Engine:
         hooks: Hooks | None = None,
         shared: Mapping[str, Any] | None = None,
         job_view: Callable[[Context], Any] = JobView,
+        on_stop: Callable[[], None] | None = None,
         clock: Clock = now_ms,
         random: Random = random_numbers.random,
     ) -> None:
         self.queues = list(queues or settings.queues or registry.queues())
         self.concurrency = concurrency or settings.concurrency
+        self._on_stop = on_stop or self.request_stop
         self._broker = broker
         self._registry = registry
         self._settings = settings
@@ -68,6 +72,7 @@ class Engine:
         self._random = random
         self._threads = Threads()
         self._slots = Slots(self.concurrency)
+        self._plan = Plan(registry, self.queues, settings.renew_s, self._terms, self._apply)
         self._opened = asyncio.Event()
         self._stop = asyncio.Event()
         self._session: Session | None = None
@@ -127,12 +132,13 @@ class Engine:
         log.info("worker.stopped")
 
     async def _work(self) -> None:
+        pulse = Pulse(self._slots, lambda: self._plan.queues, self._clock)
         while not self._stop.is_set():
             session = self._session = await self._open()
             if self._stop.is_set():
                 await session.close()
                 break
-            tenure = self._tenure = Tenure(session, self._plan(), self._slots)
+            tenure = self._tenure = Tenure(session, self._plan, self._slots, pulse)
             self._opened.set()
             try:
                 await tenure.run()
@@ -158,8 +164,17 @@ class Engine:
                 log.info("worker.started", session=session.id, queues=self.queues, concurrency=self.concurrency)
                 return session
 
-    def _plan(self) -> Plan:
-        return Plan(self._registry, self.queues, self._settings.renew_s, self._terms)
+    def _apply(self, wish: WorkerWish) -> None:
+        """Become what operators want this worker to be like."""
+        if wish.stop:
+            self._on_stop()
+            return
+        self._slots.most = wish.concurrency or self.concurrency
+        self._slots.quiet = wish.quiet
+        self._plan.queues = list(wish.queues or self.queues)
+        log.info("worker.changed", concurrency=self._slots.most, queues=self._plan.queues, quiet=wish.quiet)
+        if self._tenure is not None:
+            self._tenure.reconsider()
 
     def _terms(self, notify: Callable[[Context], None]) -> Terms:
         surroundings = Surroundings(notify, self._shared, self._job_view)

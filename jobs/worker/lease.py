@@ -8,18 +8,25 @@ from collections.abc import Callable
 
 import structlog
 
-from jobs.broker import Renewal, Session
+from jobs.broker import Renewal, Session, Vitals, WorkerWish
 
 log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """Renews a session's lease every `every_s` seconds, and passes on what needs to be acted on."""
+    """Renews a session's lease every `every_s` seconds, and passes on what needs to be acted on.
 
-    def __init__(self, session: Session, every_s: float, heard: Callable[[Renewal], None]) -> None:
+    `vitals` is called in the thread, `heard` in the loop.
+    """
+
+    def __init__(
+        self, session: Session, every_s: float, vitals: Callable[[], Vitals], heard: Callable[[Renewal], None]
+    ) -> None:
         self._session = session
         self._every_s = every_s
+        self._vitals = vitals
         self._heard = heard
+        self._wish: WorkerWish | None = None
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -32,7 +39,7 @@ class Lease:
         away = False
         while not self._stop.wait(self._every_s):
             try:
-                renewal = self._session.renew()
+                renewal = self._session.renew(self._vitals())
             except Exception as error:  # whatever it is: a thread that ends here would lose all jobs
                 if not away:
                     log.warning("lease.not_renewed", error=str(error))
@@ -41,8 +48,9 @@ class Lease:
             if away:
                 log.info("lease.renewed_again")
             away = False
-            if renewal.lost or renewal.cancelled:
+            if renewal.lost or renewal.cancelled or renewal.wish != self._wish:
                 self._pass_on(renewal)
+            self._wish = renewal.wish
             if renewal.lost:
                 return
 

@@ -65,7 +65,7 @@ class Runner:
         while self._ready:
             attempt = self._ready.popleft()
             attempt.runner = task
-            now = monotonic()
+            attempt.begun_s = now = monotonic()
             attempt.deadline = now + (attempt.reserved.spec.timeout_s or inf)
             attempt.outcome = await attempt.run()
             attempt.runner = None

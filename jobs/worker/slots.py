@@ -15,15 +15,18 @@ class Slots:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        """May be changed at any time; what runs already is not affected."""
+        self.quiet = False
+        """No slot can be claimed."""
         self.news = asyncio.Event()
-        """Set when a job has ended, or the worker is to stop."""
+        """Set when a job has ended, or the worker is to stop or to change."""
         self._claimed = 0
         self._taken: set[Attempt] = set()
 
     @property
     def free(self) -> int:
         """Slots that are neither claimed nor taken."""
-        return self.most - self._claimed - len(self._taken)
+        return 0 if self.quiet else self.most - self._claimed - len(self._taken)
 
     def claim(self, wish: int) -> int:
         """Claim up to so many; return how many."""

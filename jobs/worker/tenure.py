@@ -10,12 +10,13 @@ import msgspec
 import structlog
 
 from jobs import outcome
-from jobs.broker import Finished, Lane, Renewal, Reserved, Session, SessionLost
+from jobs.broker import Finished, Lane, Renewal, Reserved, Session, SessionLost, WorkerWish
 from jobs.context import Context, Interrupt
 from jobs.job import Failure, Reason
 from jobs.task import Registry
 from jobs.worker.attempt import Attempt, Terms
 from jobs.worker.lease import Lease
+from jobs.worker.pulse import Pulse
 from jobs.worker.reporter import Reporter
 from jobs.worker.runner import Runner
 from jobs.worker.slots import Slots
@@ -27,14 +28,17 @@ CLEAN_UP_S = 5.0
 """How long a task may take to end once the worker's grace is over."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct):
     """What a worker does, in every session."""
 
     registry: Registry
     queues: Sequence[str]
+    """May be changed while a session works; `Tenure.reconsider` makes it hold at once."""
     renew_s: float
     terms: Callable[[Callable[[Context], None]], Terms]
     """Makes the terms of attempts, given where their contexts announce what they report."""
+    wished: Callable[[WorkerWish], None]
+    """Called with what operators want the worker to be like."""
 
 
 class Tenure:
@@ -45,14 +49,15 @@ class Tenure:
     start here. The others wait for jobs to end.
     """
 
-    def __init__(self, session: Session, plan: Plan, slots: Slots) -> None:
+    def __init__(self, session: Session, plan: Plan, slots: Slots, pulse: Pulse) -> None:
         self._session = session
         self._plan = plan
         self._slots = slots
-        self._share = max(1, slots.most // LANES)
+        self._pulse = pulse
         self._reporter = Reporter(session)
         self._terms = plan.terms(self._reporter.notify)
         self._runner = Runner(self._ended)
+        pulse.running = self._runner.running
         self._finished: deque[Finished] = deque()
         self._unsent_reports = False
         self._listening: asyncio.Task[None] | None = None
@@ -64,11 +69,16 @@ class Tenure:
         self._lost = asyncio.Event()
         self._settled = asyncio.Event()
 
+    @property
+    def _share(self) -> int:
+        """Slots that one lane may claim at a time."""
+        return max(1, self._slots.most // LANES)
+
     # From the opening to the end
 
     async def run(self) -> None:
         """Work until the session is drained, or lost."""
-        lease = Lease(self._session, self._plan.renew_s, self._heard)
+        lease = Lease(self._session, self._plan.renew_s, self._pulse.vitals, self._heard)
         lease.start()
         try:
             # In a task of its own: on Python 3.11.2 (Debian 12) a task whose groups failed counts as being cancelled,
@@ -99,15 +109,21 @@ class Tenure:
     def _heard(self, renewal: Renewal) -> None:
         if renewal.lost:
             self._lost.set()
-        else:
-            self._runner.end_early(Interrupt.CANCEL, renewal.cancelled)
+            return
+        self._runner.end_early(Interrupt.CANCEL, renewal.cancelled)
+        if renewal.wish is not None:
+            self._plan.wished(renewal.wish)
 
-    async def drain(self, grace_s: float) -> None:
-        """Reserve no more, let what runs end within the grace, then give it back. `run` returns after it."""
-        self._stopping = True
+    def reconsider(self) -> None:
+        """Look again at the plan and the slots, which were changed."""
         if self._listening is not None:
             self._listening.cancel()
         self._slots.news.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Reserve no more, let what runs end within the grace, then give it back. `run` returns after it."""
+        self._stopping = self._pulse.stopping = True
+        self.reconsider()
         if not await self._settle(grace_s):
             log.info("worker.grace_is_over", running=len(self._runner.running))
             self._grace_is_over = True
@@ -154,10 +170,13 @@ class Tenure:
         slots.news.set()
 
     async def _listen(self, lane: Lane) -> None:
-        listening = self._listening = asyncio.create_task(lane.wait(self._plan.queues, self._wait_ms))
+        queues = self._plan.queues
+        listening = self._listening = asyncio.create_task(lane.wait(queues, self._wait_ms))
         try:
             await asyncio.wait([listening])
-            if not listening.cancelled():
+            if listening.cancelled():
+                await self._session.rouse(queues)  # it may have been woken at this moment
+            else:
                 listening.result()
         except BaseException:
             self._slots.give_back(1)
@@ -170,7 +189,7 @@ class Tenure:
         """Send what is finished, reserve for the claimed slots, and start what came."""
         finished: list[Finished] = []
         try:
-            if self._stopping:
+            if self._stopping or self._slots.quiet:
                 self._slots.give_back(want)
                 want = 0
             while self._finished:
@@ -179,6 +198,7 @@ class Tenure:
                 self._unsent_reports = False
                 await self._reporter.flush()
             step = await lane.step(finished, want, self._plan.queues)
+            self._pulse.fetched()
             if step.stale:
                 log.info("worker.results_dropped", session=self._session.id, jobs=len(step.stale))
             if want:
@@ -231,6 +251,7 @@ class Tenure:
 
     def _ended(self, attempt: Attempt) -> None:
         self._slots.leave(attempt)
+        self._pulse.ended(failed=isinstance(attempt.outcome, outcome.RetryLater | outcome.Die | outcome.Crash))
         if attempt.outcome is not None:
             self._finished.append(Finished(attempt.reserved.id, attempt.reserved.token, attempt.outcome))
             if attempt.has_reported:

@@ -8,7 +8,8 @@
 -- A job is a hash. Its fields, short because there may be millions:
 --   s state  r run  v version  q queue  t task  p priority  b spec (JSON)  d due_ms  u updated_ms
 --   a attempts started  g attempts that do not count  c crashes  n fencing token ('' = free)  w session
---   st start_ms of the last attempt  x '1' = cancel requested  pr progress  e error  z result  y reason  rc recoveries
+--   st start_ms of the last attempt  x '1' = cancel requested  pr progress  cp checkpoint  e error  z result
+--   y reason  rc recoveries
 local P = KEYS[1] .. ':'
 local request = cmsgpack.unpack(ARGV[1])
 local clock = redis.call('TIME')
@@ -109,38 +110,43 @@ local function put_back(id, queue, priority, crashes)
   make_ready(id, queue, priority, true, crashes)
 end
 
--- The job's worker is gone. A crash does not count as an attempt; the third one ends the job.
+-- The process that ran an active job is gone. A crash does not count as an attempt; the third one ends the job.
+-- `failure` is what is known of it, as JSON, or '' where only the worker is known to be lost.
+local function crash_job(id, session, failure)
+  local key = job_key(id)
+  local v, r, q, p, a, g, c, x = unpack(redis.call('HMGET', key, 'v', 'r', 'q', 'p', 'a', 'g', 'c', 'x'))
+  v, r, a, c = next_version(v), tonumber(r), tonumber(a), (tonumber(c) or 0) + 1
+  redis.call('HSET', key, 'v', v, 'n', '', 'w', '', 'c', c, 'u', now)
+  if x == '1' then
+    redis.call('HSET', key, 's', 'CANCELLED')
+    emit('cancelled', id, v, now, r, a)
+    make_final(id, r, 'CANCELLED', 'ACTIVE', q)
+  elseif c >= POISON_CRASHES then
+    if failure == '' then
+      failure = '{"type":"WORKER_LOST","message":"The worker process ended ' .. c .. ' times while it ran this job."}'
+    end
+    redis.call('HSET', key, 's', 'DEAD', 'y', 'POISON', 'e', failure)
+    emit('died', id, v, now, r, a, 'POISON', failure)
+    make_final(id, r, 'DEAD', 'ACTIVE', q)
+  else
+    redis.call('HSET', key, 's', 'QUEUED', 'g', (tonumber(g) or 0) + 1)
+    emit('reaped', id, v, now, r, a, c, session, failure)
+    move(q, 'ACTIVE', 'QUEUED')
+    make_ready(id, q, p, true, c)
+  end
+end
+
+-- The job's worker is gone. Tells whether the job ran there.
 local function reap_job(id, session)
-  local s, v, r, q, p, w, a, g, c, x =
-    unpack(redis.call('HMGET', job_key(id), 's', 'v', 'r', 'q', 'p', 'w', 'a', 'g', 'c', 'x'))
-  if w ~= session then
+  local s, q, p, w, c = unpack(redis.call('HMGET', job_key(id), 's', 'q', 'p', 'w', 'c'))
+  if w ~= session or (s ~= 'QUEUED' and s ~= 'ACTIVE') then
     return false
   end
   if s == 'QUEUED' then
     put_back(id, q, p, c)
     return false
   end
-  if s ~= 'ACTIVE' then
-    return false
-  end
-  v, r, a, c = next_version(v), tonumber(r), tonumber(a), (tonumber(c) or 0) + 1
-  local key = job_key(id)
-  if x == '1' then
-    redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now)
-    emit('cancelled', id, v, now, r, a)
-    make_final(id, r, 'CANCELLED', s, q)
-  elseif c >= POISON_CRASHES then
-    local message = 'The worker process ended ' .. c .. ' times while it ran this job.'
-    local failure = '{"type":"WORKER_LOST","message":"' .. message .. '"}'
-    redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now, 'y', 'POISON', 'e', failure)
-    emit('died', id, v, now, r, a, 'POISON', failure)
-    make_final(id, r, 'DEAD', s, q)
-  else
-    redis.call('HSET', key, 's', 'QUEUED', 'v', v, 'n', '', 'w', '', 'c', c, 'u', now, 'g', (tonumber(g) or 0) + 1)
-    emit('reaped', id, v, now, r, a, c, session)
-    move(q, s, 'QUEUED')
-    make_ready(id, q, p, true, c)
-  end
+  crash_job(id, session, '')
   return true
 end
 
@@ -156,7 +162,7 @@ local function end_session(session, limit)
   end
   local done = redis.call('SCARD', P .. 'held:' .. session) == 0
   if done then
-    redis.call('DEL', P .. 'session:' .. session, P .. 'cancel:' .. session)
+    redis.call('DEL', P .. 'session:' .. session, P .. 'session:' .. session .. ':suspects', P .. 'cancel:' .. session)
     redis.call('SREM', P .. 'reaping', session)
   end
   return reaped, done

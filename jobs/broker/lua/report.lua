@@ -1,5 +1,5 @@
--- Progress and log lines of running jobs.
--- request  { session, number, { id, token, progress or "", { level, message, context, stack, age_ms } ... } ... }
+-- Progress, checkpoints and log lines of running jobs. A checkpoint comes with progress.
+-- request  { session, number, { id, token, progress or "", { level, message, context, stack, age_ms } ..., checkpoint or "" } ... }
 -- answer   { }; what comes from an attempt that is over is dropped, a number that was seen is not written twice
 local session, number, reports = request[1], request[2], request[3]
 if not redis.call('ZSCORE', P .. 'leases', session) then
@@ -11,13 +11,16 @@ if tonumber(redis.call('HGET', session_key, 'report') or 0) >= number then
 end
 redis.call('HSET', session_key, 'report', number)
 for _, report in ipairs(reports) do
-  local id, token, progress, lines = unpack(report, 1, 4)
+  local id, token, progress, lines, checkpoint = unpack(report, 1, 5)
   local s, n, r, v, a = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'v', 'a'))
   if s == 'ACTIVE' and n == token then
     v, r, a = tonumber(v), tonumber(r), tonumber(a)
     if progress ~= '' then
       redis.call('HSET', job_key(id), 'pr', progress, 'u', now)
-      emit('progressed', id, v, now, r, a, progress)
+      if checkpoint ~= '' then
+        redis.call('HSET', job_key(id), 'cp', checkpoint)
+      end
+      emit('progressed', id, v, now, r, a, progress, checkpoint)
     end
     for _, line in ipairs(lines) do
       emit('logged', id, v, now - line[5], r, a, line[1], line[2], line[3], line[4])

@@ -1,20 +1,35 @@
--- Open, renew or close a worker's session: the lease under which it holds its jobs.
--- request  { "open", session, lease_ms, info (JSON) } | { "renew", session, lease_ms } | { "close", session }
--- answer   { alive, cancelled ids }
+-- Open, renew, steer or close a worker's session: the lease under which it holds its jobs.
+-- request  { "open", session, lease_ms, info (JSON) } | { "renew", session, lease_ms, vitals (JSON) }
+--          | { "steer", session, wish (JSON) } | { "rouse", session, queues } | { "close", session }
+-- answer   { alive, cancelled ids, wish (JSON) or "" }; after "close": { jobs are left, {}, "" }
+-- "rouse" wakes another worker where there is work: this one was woken for it perhaps, and does not take it.
 -- A lease that ran out can still be renewed until the reaper has begun with it: nobody else has its jobs yet.
-local verb, session, lease, info = unpack(request, 1, 4)
+local verb, session = request[1], request[2]
+local session_key = P .. 'session:' .. session
 if verb == 'open' then
-  redis.call('ZADD', P .. 'leases', now + lease, session)
-  redis.call('HSET', P .. 'session:' .. session, 'info', info, 'seen', now)
-  return commit({ true, {} })
+  redis.call('ZADD', P .. 'leases', now + request[3], session)
+  redis.call('HSET', session_key, 'info', request[4], 'seen', now)
+  return commit({ true, {}, '' })
 end
 if not redis.call('ZSCORE', P .. 'leases', session) then
-  return commit({ false, {} })
+  return commit({ false, {}, '' })
 end
 if verb == 'renew' then
-  redis.call('ZADD', P .. 'leases', now + lease, session)
-  redis.call('HSET', P .. 'session:' .. session, 'seen', now)
-  return commit({ true, redis.call('SMEMBERS', P .. 'cancel:' .. session) })
+  redis.call('ZADD', P .. 'leases', now + request[3], session)
+  redis.call('HSET', session_key, 'seen', now, 'vitals', request[4])
+  return commit({ true, redis.call('SMEMBERS', P .. 'cancel:' .. session), redis.call('HGET', session_key, 'wish') or '' })
+end
+if verb == 'steer' then
+  redis.call('HSET', session_key, 'wish', request[3])
+  return commit({ true, {}, '' })
+end
+if verb == 'rouse' then
+  for _, queue in ipairs(request[3]) do
+    for class = 0, 4 do
+      woken[queue] = woken[queue] or redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class) > 0 or nil
+    end
+  end
+  return commit({ true, {}, '' })
 end
 local _, done = end_session(session, 1000)
-return commit({ not done, {} })
+return commit({ not done, {}, '' })

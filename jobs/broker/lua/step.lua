@@ -1,19 +1,21 @@
 -- One step of a worker's lane: what it finished goes back, new jobs come along. Both in one call.
--- request  { session, lane, number, finished: { id, token, outcome, a, b } ..., want, queues }
---          outcome: complete (result) | retry (error, delay_ms) | snooze (delay_ms) | release | cancel | die (reason, error)
--- answer   { reserved: { id, token, run, attempt, uncharged, crashes, spec } ..., stale ids, wait_ms }
+-- request  { session, lane, number, finished: { id, token, outcome, a, b } ..., want, queues, suspects }
+--          outcome: complete (result) | retry (error, delay_ms) | snooze (delay_ms) | release | cancel
+--                   | die (reason, error) | crash (error)
+--          suspects: how many jobs that have lost their process twice the session may hold at a time
+-- answer   { reserved: { id, token, run, attempt, uncharged, crashes, spec, checkpoint } ..., stale ids, wait_ms }
 -- A lane sends its number again until it has an answer; the same number is answered, not done, again.
-local session, lane, number, finished, want, queues = unpack(request, 1, 6)
+local session, lane, number, finished, want, queues, suspects_max = unpack(request, 1, 7)
 local session_key = P .. 'session:' .. session
 if not redis.call('ZSCORE', P .. 'leases', session) then
   return redis.error_reply('LOST')
 end
 
--- { id, token, run, attempt, uncharged, crashes, spec } of a job that waits for its start
+-- { id, token, run, attempt, uncharged, crashes, spec, checkpoint } of a job that waits for its start
 local function read(id)
-  local s, n, r, a, g, c, b = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'a', 'g', 'c', 'b'))
+  local s, n, r, a, g, c, b, cp = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'a', 'g', 'c', 'b', 'cp'))
   if s == 'QUEUED' then
-    return { id, n, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b }
+    return { id, n, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b, cp or '' }
   end
 end
 
@@ -69,6 +71,9 @@ local ended = {
     redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'u', now, 'y', reason, 'e', failure)
     emit('died', id, v, now, r, a, reason, failure)
     make_final(id, r, 'DEAD', 'ACTIVE', q)
+  end,
+  crash = function(id, _, _, _, _, _, failure)
+    crash_job(id, session, failure)
   end,
 }
 
@@ -131,28 +136,30 @@ local function take(queue, class, most)
   take_from('ready:' .. queue .. ':' .. class, most)
 end
 
--- One suspect at a time, and the first thing that is taken.
-local suspect = redis.call('HGET', session_key, 'suspect')
-local has_suspect = suspect and redis.call('SISMEMBER', P .. 'held:' .. session, suspect) == 1
-if suspect and not has_suspect then
-  redis.call('HDEL', session_key, 'suspect')
-  for _, queue in ipairs(queues) do
-    woken[queue] = redis.call('LLEN', P .. 'suspects:' .. queue) > 0 or nil
+-- Suspects are the first thing that is taken, and only so many at a time.
+local suspects_key = P .. 'session:' .. session .. ':suspects'
+local suspects = 0
+for _, id in ipairs(redis.call('SMEMBERS', suspects_key)) do
+  if redis.call('SISMEMBER', P .. 'held:' .. session, id) == 1 then
+    suspects = suspects + 1
+  else
+    redis.call('SREM', suspects_key, id)
+    for _, queue in ipairs(queues) do
+      woken[queue] = woken[queue] or redis.call('LLEN', P .. 'suspects:' .. queue) > 0 or nil
+    end
   end
 end
-local function take_suspect(queue)
-  if has_suspect then
-    return
-  end
-  take_from('suspects:' .. queue, 1)
-  if #reserved > 0 then
-    has_suspect = true
-    redis.call('HSET', session_key, 'suspect', reserved[1][1])
+local function take_suspects(queue)
+  local before = #reserved
+  take_from('suspects:' .. queue, math.min(suspects_max - suspects, want - #reserved))
+  for i = before + 1, #reserved do
+    suspects = suspects + 1
+    redis.call('SADD', suspects_key, reserved[i][1])
   end
 end
 
 local function waiting(queue)
-  local length = has_suspect and 0 or redis.call('LLEN', P .. 'suspects:' .. queue)
+  local length = suspects < suspects_max and redis.call('LLEN', P .. 'suspects:' .. queue) or 0
   for class = 0, 4 do
     length = length + redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class)
   end
@@ -162,7 +169,7 @@ end
 local left = 0
 if want > 0 then
   for _, queue in ipairs(queues) do
-    take_suspect(queue)
+    take_suspects(queue)
   end
   local first = redis.call('INCR', P .. 'turn:queues')
   for i = 1, #queues do

@@ -29,7 +29,7 @@ from jobs.event import (
 )
 from jobs.job import FINAL, TRANSITIONS, Failure, JobSpec, Priority, Reason, State, Verb
 from jobs.outcome import Cancel, Complete, Die, Release, RetryLater, Snooze
-from tests.factories import make_settings, make_spec, make_worker_info
+from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
 from tests.redis_server import RedisServer
 
 QUEUES = ["a", "b"]
@@ -156,7 +156,7 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1))
     def renew(self, number: int) -> None:
-        self.sessions[number].renew()
+        self.sessions[number].renew(make_vitals())
 
     @rule(number=st.integers(0, 1))
     def replace_worker(self, number: int) -> None:

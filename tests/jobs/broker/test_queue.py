@@ -10,7 +10,7 @@ from jobs.errors import EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
 from jobs.event import START, Cancelled, Completed, Died, Due, Enqueued, Event, Reaped, Started
 from jobs.job import Durability, Failure, Priority, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
-from tests.factories import make_settings, make_spec, make_worker_info
+from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
 
 QUEUES = ["default"]
 FAILURE = Failure(type="ValueError", message="no")
@@ -182,10 +182,10 @@ async def test_cancel_of_a_running_job_reaches_its_worker(broker: Broker, sessio
     job_id = await push(broker)
     job = await start_one(session)
     assert await broker.cancel([job_id, "unknown"]) == [Cancelling.REQUESTED, Cancelling.UNKNOWN]
-    assert (await asyncio.to_thread(session.renew)).cancelled == {job_id}
+    assert (await asyncio.to_thread(session.renew, make_vitals())).cancelled == {job_id}
     await finish(session, job, RetryLater(FAILURE, 0))
     assert (await broker.jobs([job_id]))[job_id].state is State.CANCELLED
-    assert (await asyncio.to_thread(session.renew)).cancelled == frozenset()
+    assert (await asyncio.to_thread(session.renew, make_vitals())).cancelled == frozenset()
 
 
 async def test_delayed_job_wakes_a_waiting_lane(broker: Broker, session: Session) -> None:
@@ -259,7 +259,7 @@ async def test_jobs_of_a_lost_worker_run_elsewhere(broker: Broker, redis_client:
     assert (again[started.id].attempt, again[started.id].uncharged, again[started.id].crashes) == (2, 1, 1)
     assert (again[reserved.id].attempt, again[reserved.id].crashes) == (1, 0)
     assert sum(isinstance(event, Reaped) for event in await events(broker)) == 1
-    assert (await asyncio.to_thread(dead.renew)).lost
+    assert (await asyncio.to_thread(dead.renew, make_vitals())).lost
     await dead.close()
     await live.close()
 
@@ -327,7 +327,7 @@ async def test_nothing_is_reaped_right_after_a_pause(
     await broker.reap()
     await advance(redis_client, 60_000)
     assert await broker.reap() == ([], [])
-    assert not (await asyncio.to_thread(session.renew)).lost
+    assert not (await asyncio.to_thread(session.renew, make_vitals())).lost
     assert await broker.reap() == ([], [])
 
 
