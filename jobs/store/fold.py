@@ -32,6 +32,7 @@ class JobRow(msgspec.Struct):
     recoveries: int = 0
     progress: str | None = None
     progress_ms: int = 0
+    checkpoint: str | None = None
     result: str | None = None
     reason: str | None = None
     error: str | None = None
@@ -114,6 +115,7 @@ class Fold:
         stale = event.version < row.version or event.at_ms < row.progress_ms
         if event.run == row.run and not stale and row.state not in _FINAL:
             row.progress, row.progress_ms = event.progress, event.at_ms
+            row.checkpoint = event.checkpoint or row.checkpoint
             row.updated_ms = max(row.updated_ms, event.at_ms)
             self.changed.add(event.job)
 
@@ -216,7 +218,7 @@ def _begin_run(row: JobRow, run: int) -> None:
 
 
 def _final(row: JobRow, state: State, at_ms: int) -> None:
-    row.state, row.finished_ms = state, at_ms
+    row.state, row.finished_ms, row.checkpoint = state, at_ms, None
 
 
 def _lost(worker: str) -> str:

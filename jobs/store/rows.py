@@ -60,6 +60,7 @@ FOLDED = (
     Column("recoveries", INT),
     Column("progress"),
     Column("progress_ms", BIG),
+    Column("checkpoint"),
     Column("result"),
     Column("reason"),
     Column("error"),

@@ -15,7 +15,7 @@ from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_
 from jobs.store.where import Query, query
 
 _OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
-_COUNTERS = "run, state, attempts, uncharged, crashes, recoveries, due_ms"
+_COUNTERS = "run, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms"
 _JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
 _UNPUSHED = (
     f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
@@ -38,6 +38,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """Of these, how many do not count against max_attempts."""
     crashes: int
     recoveries: int
+    checkpoint: str
+    """JSON that the next attempt begins with, or ""."""
     due_ms: int
     """When it is to go on; 0: at once."""
 
@@ -141,6 +143,7 @@ def _unfinished(row: Row) -> Unfinished:
         uncharged=row["uncharged"] + (row["state"] == "ACTIVE"),
         crashes=row["crashes"],
         recoveries=row["recoveries"],
+        checkpoint=row["checkpoint"] or "",
         due_ms=row["due_ms"] or 0 if row["state"] in ("SCHEDULED", "RETRYING") else 0,
     )
 

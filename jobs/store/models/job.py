@@ -40,6 +40,8 @@ class Job(Model):
     retry_of = fields.CharField(max_length=128, null=True)
     progress = fields.TextField(null=True)
     progress_ms = fields.BigIntField(db_default=0)
+    checkpoint = fields.TextField(null=True)
+    """JSON that the next attempt of this run begins with."""
     result = fields.TextField(null=True)
     reason = fields.CharField(max_length=64, null=True)
     error = fields.TextField(null=True)

@@ -46,8 +46,8 @@ class Tale:
     def started(self, attempt: int = 1, worker: str = "w1") -> Tale:
         return self._add(events.Started, attempt, worker)
 
-    def progressed(self, done: float, attempt: int = 1) -> Tale:
-        return self._add(events.Progressed, attempt, progress(done), raises=False)
+    def progressed(self, done: float, attempt: int = 1, checkpoint: str = "") -> Tale:
+        return self._add(events.Progressed, attempt, progress(done), checkpoint, raises=False)
 
     def logged(self, message: str, level: LogLevel = LogLevel.INFO, attempt: int = 1, context: str = "") -> Tale:
         return self._add(events.Logged, attempt, level, message, context, "", raises=False)

@@ -277,6 +277,31 @@ async def test_the_end_of_a_run_counts_whatever_its_version(store: Store, story:
     assert job.version > 1_000_001
 
 
+async def test_a_checkpoint_lasts_as_long_as_its_run(store: Store, story: Story) -> None:
+    spec = await accepted(store)
+    tale = Tale(spec).enqueued().started().progressed(1, checkpoint='{"at":"\\u0000"}').progressed(2)
+    await story.record(tale)
+
+    async def checkpoint() -> str:
+        (known,) = await store.search.unfinished(after_id="", limit=10)
+        return known.checkpoint
+
+    assert await checkpoint() == '{"at":"\\u0000"}'
+    await story.record(tale.progressed(3, checkpoint="2").retrying().due().started(2))
+    late = Tale(spec).again(version=1_000_001).progressed(4, checkpoint='"of an attempt that is over"')
+    await story.record(late)
+    await story.record(tale.again(version=2_000_000).enqueued(recovered=True))
+    assert await checkpoint() == "2"
+    await story.record(tale.died(2))
+    _, run = await store.accept.rerun(spec.id)
+    assert await checkpoint() == ""
+    await story.record(Tale(spec, run=run).enqueued().started().progressed(1, checkpoint="3"))
+    assert await checkpoint() == "3"
+    # the end of this run was not recorded before the next began
+    await story.record(Tale(spec, run=run + 1).enqueued().started())
+    assert await checkpoint() == ""
+
+
 async def test_attempts_are_told_apart_where_redis_lost_count(store: Store, story: Story) -> None:
     spec = await accepted(store)
     tale = Tale(spec).enqueued().started(1).retrying(1).due().started(2)
