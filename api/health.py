@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
-from api.errors import problem
 from api.streams import Streams
+from jobs import probe
 from jobs.client import Client
 
 
@@ -23,13 +24,12 @@ class Health:
 
     async def ready(self, _request: Request) -> Response:
         """Answer 200 where every component makes progress, else 503 with what does not."""
-        parts = await self._client.health()
-        components = {name: {"ok": ok, "detail": sentence} for name, ok, sentence in parts}
-        failing = [f"{name}: {sentence}" for name, ok, sentence in parts if not ok]
-        if self._streams.stopping:
-            failing.append("The server stops.")
+        answer = probe.readiness(await self.parts())
         headers = {"cache-control": "no-store"}
-        if failing:
-            detail = " ".join(failing)
-            return problem(503, "Not ready", detail, code="NOT_READY", headers=headers, components=components)
-        return JSONResponse({"status": "ready", "components": components}, headers=headers)
+        return Response(msgspec.json.encode(answer.body), answer.status, headers, answer.media_type)
+
+    async def parts(self) -> list[probe.Health]:
+        """Say how every component is, the server among them. Never raises."""
+        stopping = self._streams.stopping
+        server = probe.Health("server", not stopping, "The server stops." if stopping else "The server answers.")
+        return [*await self._client.health(), server]

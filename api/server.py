@@ -15,6 +15,7 @@ from api.streams import Streams
 from api.websocket import FRAME_MAX
 from jobs.client import Client
 from jobs.errors import PortTaken
+from jobs.probe import Probe
 from jobs.settings import Settings
 from jobs.stopping import wait_for_stop
 
@@ -49,7 +50,10 @@ async def serve(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         client = await Client.open(settings)
         try:
-            async with running(client, settings, listener) as ended:
+            async with (
+                Probe(settings.host, settings.probe_port, client.health),
+                running(client, settings, listener) as ended,
+            ):
                 stop = asyncio.create_task(wait_for_stop())
                 await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
                 stop.cancel()

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Self
-
-import structlog
 
 from jobs.broker import Broker
 from jobs.clock import Clock, NewId, new_id, now_ms
 from jobs.commands import Commands
 from jobs.commands.gate import Gate
 from jobs.commands.parts import Parts
-from jobs.commands.pusher import WAITING_MAX, Pusher
-from jobs.errors import BrokerUnavailable, StoreUnavailable
+from jobs.commands.pusher import Pusher
 from jobs.feed import Feed
 from jobs.newest import Newest
+from jobs.probe import Health
 from jobs.published import Published
 from jobs.queries import JobQueries, Queries, QueueQueries, TaskQueries, TokenQueries, WorkerQueries
 from jobs.settings import Settings
 from jobs.store import Store
-
-log = structlog.get_logger(__name__)
-
-Health = tuple[str, bool, str]
-"""Component, whether it works, and a sentence about it."""
 
 
 class Client:
@@ -65,7 +59,7 @@ class Client:
 
         Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, RedisUnreachable, RedisEvicts.
         """
-        store = await Store.open(settings.database_url, clock=clock)
+        store = await Store.open(settings.database_url, clock=clock, disk_min_bytes=settings.disk_min_bytes)
         try:
             broker = await Broker.open(settings.redis_url, settings)
         except BaseException:
@@ -83,31 +77,6 @@ class Client:
         await self.store.close()
 
     async def health(self) -> list[Health]:
-        """Ask each component whether it works. Never raises."""
-        return [await self._store_health(), await self._broker_health(), self._pusher_health(), self._feed_health()]
-
-    async def _store_health(self) -> Health:
-        try:
-            await self.store.catalogue.version()
-        except StoreUnavailable as error:
-            return "store", False, str(error)
-        return "store", True, "The database answers."
-
-    async def _broker_health(self) -> Health:
-        try:
-            epoch = await self.broker.read_epoch()
-        except BrokerUnavailable as error:
-            return "broker", False, str(error)
-        if not epoch:
-            return "broker", False, "Redis is empty; the services have to prepare it."
-        return "broker", True, "Redis answers."
-
-    def _pusher_health(self) -> Health:
-        waiting, left = self.pusher.waiting, self.pusher.left
-        sentence = f"{waiting:,} accepted jobs wait to be pushed; {left:,} were left to the reconciler."
-        return "pusher", waiting < WAITING_MAX, sentence
-
-    def _feed_health(self) -> Health:
-        if self.feed.hub.failing:
-            return "feed", False, "Events cannot be read; subscribers wait."
-        return "feed", True, f"{self.feed.hub.subscribers:,} subscribers to events."
+        """Ask each component whether it works, for a few seconds at most. Never raises."""
+        store, broker = await asyncio.gather(self.store.health(), self.broker.health())
+        return [store, broker, self.pusher.health(), self.feed.hub.health()]

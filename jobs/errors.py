@@ -14,6 +14,7 @@ QueueQLError
 │   └── Forbidden           FORBIDDEN
 ├── Unavailable             a part that is needed does not answer; the same request may succeed later
 │   ├── StoreUnavailable    STORE_UNAVAILABLE
+│   │   └── DiskFull        DISK_FULL
 │   └── BrokerUnavailable   BROKER_UNAVAILABLE
 ├── Stale                   STALE: the job was taken over, or is no longer in the state that was assumed
 ├── EpochChanged            EPOCH_CHANGED: Redis was started anew, replaced, or lost its data
@@ -129,6 +130,12 @@ class StoreUnavailable(Unavailable):
     """The database cannot be reached or refuses to write."""
 
     code = "STORE_UNAVAILABLE"
+
+
+class DiskFull(StoreUnavailable):
+    """The disk of the database has no room, or too little of it to take new jobs in."""
+
+    code = "DISK_FULL"
 
 
 class BrokerUnavailable(Unavailable):

@@ -58,6 +58,13 @@ class Settings(BaseSettings):
     """How long events stay readable for subscribers that come back."""
     payload_max_bytes: int = Field(default=1_048_576, ge=1_024)
     """Largest arguments of one job, as JSON."""
+    disk_min_bytes: int = Field(default=134_217_728, ge=0)
+    """SQLite: below so much free space in its folder no new job is accepted, so that those that run may end."""
+    probe_port: int = Field(default=0, ge=0, le=65535)
+    """Port, on the host above, where `api`, `worker` and `services` answer /livez and /readyz; 0: none.
+
+    The processes that `up` starts have none: it watches them itself.
+    """
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
     log_json: bool = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import Awaitable
-from logging import INFO, WARNING
+from logging import INFO, NOTSET, WARNING
 from typing import Any
 
 import redis
@@ -14,14 +16,48 @@ import structlog
 
 from jobs.broker import keys, scripts
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
+from jobs.probe import Check, Health
 
 log = structlog.get_logger(__name__)
 
 VERSION_MIN = 7
-CALL_TIMEOUT_S = 5.0
-BLOCKING_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 4.0
+"""Together with a new connection less than 5 seconds: a worker that waited for a dead one fetches again by then."""
+BLOCKING_TIMEOUT_S = 8.0
+"""Longer than the longest call that blocks (5 seconds), and short enough to notice a silent server within 10."""
 CONNECTIONS = 32
 RETRY_S = 0.2
+_KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4_000}
+"""A peer that is gone without a word is noticed after four seconds, also where nothing is sent (Linux)."""
+
+
+class Outage:
+    """Says once that Redis is away, whoever of a process notices it first, and once that it is back.
+
+    May be used by all threads.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._said = NOTSET
+
+    def began(self, error: Exception) -> None:
+        """Take note of a call that failed."""
+        # A new epoch is part of every start.
+        level = INFO if isinstance(error, EpochChanged) else WARNING
+        with self._guard:
+            if level > self._said:
+                self._said = level
+                log.log(level, "broker.away", error=str(error))
+
+    def ended(self) -> None:
+        """Take note of a call that was answered."""
+        if self._said == NOTSET:
+            return
+        with self._guard:
+            if self._said != NOTSET:
+                self._said = NOTSET
+                log.info("broker.back")
 
 
 class Connection:
@@ -31,6 +67,8 @@ class Connection:
         self._url = url
         self.client = _client(url, CALL_TIMEOUT_S, CONNECTIONS)
         self.epoch = 0
+        self.outage = Outage()
+        self._check = Check("broker", self._ask)
 
     async def check(self) -> None:
         """Raise RedisUnreachable, or RedisEvicts where Redis would drop jobs when it is full."""
@@ -48,8 +86,18 @@ class Connection:
                 f"Redis has maxmemory-policy {policy} and would drop jobs when it is full; set it to noeviction."
             )
 
+    async def health(self) -> Health:
+        """Ask whether Redis answers and is prepared. Never raises."""
+        return await self._check.health()
+
+    async def _ask(self) -> str:
+        if not await self.read_epoch():
+            raise BrokerUnavailable("Redis is empty; the services have to prepare it.")
+        return "Redis answers."
+
     async def close(self) -> None:
         """Close all connections."""
+        await self._check.close()
         await self.client.aclose()
 
     def dedicated_client(self) -> redis.asyncio.Redis:
@@ -58,7 +106,7 @@ class Connection:
 
     def thread_client(self) -> redis.Redis:
         """Make a client for one thread."""
-        return redis.Redis.from_url(self._url, socket_timeout=CALL_TIMEOUT_S, socket_connect_timeout=CALL_TIMEOUT_S)
+        return redis.Redis.from_url(self._url, **_options(self._url, CALL_TIMEOUT_S))
 
     async def ask(self, call: Awaitable[Any] | Any) -> Any:
         """Await a command of a client; its faults become ours. Raises BrokerUnavailable, QueueFull."""
@@ -82,21 +130,16 @@ class Connection:
 
     async def insist(self, client: redis.asyncio.Redis, script: str, request: Any) -> Any:
         """Call a script until Redis answers; only for scripts that may be repeated. Raises SessionLost."""
-        waiting = False
         while True:
             try:
                 answer = await scripts.run(client, script, request, str(self.epoch))
             except (BrokerUnavailable, EpochChanged, QueueFull) as error:
-                if not waiting:
-                    # A new epoch is part of every start.
-                    log.log(INFO if isinstance(error, EpochChanged) else WARNING, "broker.away", error=str(error))
-                    waiting = True
+                self.outage.began(error)
                 await asyncio.sleep(RETRY_S)
                 if isinstance(error, EpochChanged):
                     await self._try_refresh_epoch()
             else:
-                if waiting:
-                    log.info("broker.back")
+                self.outage.ended()
                 return answer
 
     async def _try_refresh_epoch(self) -> None:
@@ -153,9 +196,18 @@ class Connection:
 
 def _client(url: str, timeout_s: float, connections: int) -> redis.asyncio.Redis:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+        url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(url, timeout_s)
     )
     return redis.asyncio.Redis.from_pool(pool)
+
+
+def _options(url: str, timeout_s: float) -> dict[str, Any]:
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": CALL_TIMEOUT_S}
+    if not url.startswith("unix:"):
+        known = {getattr(socket, name, None): value for name, value in _KEEPALIVE.items()}
+        options["socket_keepalive"] = True
+        options["socket_keepalive_options"] = {name: value for name, value in known.items() if name is not None}
+    return options
 
 
 def _without_password(url: str) -> str:

@@ -63,6 +63,7 @@ class Admission:
         """Hand MEMORY jobs to the broker, which is all that knows them until the recorder has read of them."""
         if not candidates:
             return {}
+        self._parts.store.disk.check()  # an embedded Redis writes to the same one
         try:
             await self._parts.broker.push([Push(spec=one.spec) for one in candidates])
         except QueueFull as error:

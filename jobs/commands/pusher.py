@@ -12,6 +12,7 @@ import structlog
 from jobs.broker import Broker, Push, Pushed
 from jobs.ending import end
 from jobs.errors import QueueQLError
+from jobs.probe import STUCK_S, Health
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ class Pusher:
         self._offset_ms = 0.0
         self._offset_at = -CLOCK_HOLDS_S
         self._failing = False
+        self._turned_at = monotonic()
+        self._pushing = False
         self.pushed = 0
         """Jobs delivered since the start."""
         self.left = 0
@@ -51,6 +54,14 @@ class Pusher:
     def waiting(self) -> int:
         """Jobs that are not delivered yet."""
         return len(self._waiting)
+
+    def health(self) -> Health:
+        """Tell whether what waits gets away, to the broker or to the reconciler."""
+        if self._task is None or self._task.done():
+            return Health("pusher", False, "The pusher is not running.")
+        stuck = bool(self._waiting or self._pushing) and self._monotonic() - self._turned_at > STUCK_S
+        sentence = f"{len(self._waiting):,} accepted jobs wait to be pushed; {self.left:,} were left to the reconciler."
+        return Health("pusher", len(self._waiting) < WAITING_MAX and not stuck, sentence)
 
     def start(self) -> None:
         """Begin to push."""
@@ -82,8 +93,11 @@ class Pusher:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._pushing = True
             while self._waiting:
+                self._turned_at = self._monotonic()
                 await self._push_batch()
+            self._pushing = False
             if self._stopping:
                 return
 

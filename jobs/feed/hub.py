@@ -16,6 +16,7 @@ from jobs.event import Position
 from jobs.feed.batch import GapReason
 from jobs.feed.channel import REFRESH_S, Channel, Subscriber, batches_of
 from jobs.feed.filter import EventFilter, FactBook
+from jobs.probe import STUCK_S, Health
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Hub:
         self._listeners: list[Listener] = []
         self._task: asyncio.Task[None] | None = None
         self._used_at = 0.0
+        self._turned_at = 0.0
         self._failing = False
         self._position: Position | None = None
         self._live = asyncio.Event()
@@ -72,10 +74,14 @@ class Hub:
         """Every event up to here has been handed out; None while the stream is not read."""
         return self._position
 
-    @property
-    def failing(self) -> bool:
-        """Tell whether the stream cannot be read now."""
-        return self._failing
+    def health(self) -> Health:
+        """Tell whether the stream is read, as far as anybody listens."""
+        if self._failing:
+            return Health("feed", False, "Events cannot be read; subscribers wait.")
+        reading = self._task is not None and not self._task.done()
+        if reading and self._monotonic() - self._turned_at > STUCK_S:
+            return Health("feed", False, f"No events have been looked for for {STUCK_S:.0f} seconds; subscribers wait.")
+        return Health("feed", True, f"{self.subscribers:,} subscribers to events.")
 
     def listen(self, listener: Listener) -> None:
         """Let the listener hear of every event that is read. It says itself whether that is worth reading for."""
@@ -99,6 +105,7 @@ class Hub:
         """Read the stream from its present end, if it is not being read."""
         self._used_at = self._monotonic()
         if not self._closed and (self._task is None or self._task.done()):
+            self._turned_at = self._monotonic()
             self._task = asyncio.create_task(self._run(), name="feed hub")
 
     async def reached(self) -> Position:
@@ -136,6 +143,7 @@ class Hub:
                 await asyncio.sleep(RETRY_S)
             except Exception:  # the hub serves all subscribers of the process; it must outlive any one fault
                 log.exception("feed.fault")
+                self._failing = True
                 await asyncio.sleep(RETRY_S)
         self._position, self._failing = None, False
         self._live.clear()
@@ -143,6 +151,7 @@ class Hub:
     async def _read_on(self, position: Position) -> None:
         """Read and hand out while anybody listens. Raises EpochChanged, Unavailable."""
         while self._is_used():
+            self._turned_at = self._monotonic()
             batch = await self._broker.stream.read(position, READ, block_ms=BLOCK_MS)
             same_epoch = [item for item in batch if item[0].epoch == position.epoch or not position.epoch]
             if same_epoch:

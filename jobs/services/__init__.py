@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from jobs.broker import Broker
+from jobs.probe import Health, Probe
 from jobs.services.base import Loop
 from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
@@ -21,6 +24,8 @@ class Services:
     """All loops of one process. Start and stop are in an order: the recorder is the last to stop."""
 
     def __init__(self, store: Store, broker: Broker, settings: Settings) -> None:
+        self._store = store
+        self._broker = broker
         self.loops: list[Loop] = [
             Recorder(store, broker, replay_window_s=settings.replay_window_s),
             Reconciler(store, broker),
@@ -35,20 +40,27 @@ class Services:
 
     async def stop(self) -> None:
         """Stop every loop; the recorder records what the others caused."""
-        for loop in reversed(self.loops):
-            await loop.stop()
+        recorder, *others = self.loops
+        await asyncio.gather(*(loop.stop() for loop in others))
+        await recorder.stop()
+
+    async def health(self) -> list[Health]:
+        """Ask every loop, the database and Redis, for a few seconds at most. Never raises."""
+        rooms = await asyncio.gather(self._store.health(), self._broker.health())
+        return [*(loop.health() for loop in self.loops), *rooms]
 
 
 async def serve(settings: Settings) -> None:
     """Run the services until the process is told to stop. Raises StartError."""
-    store = await Store.open(settings.database_url)
+    store = await Store.open(settings.database_url, disk_min_bytes=settings.disk_min_bytes)
     try:
         broker = await Broker.open(settings.redis_url, settings)
         try:
             services = Services(store, broker, settings)
             services.start()
             log.info("services.started")
-            await wait_for_stop()
+            async with Probe(settings.host, settings.probe_port, services.health):
+                await wait_for_stop()
             await services.stop()
             log.info("services.stopped")
         finally:

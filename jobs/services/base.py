@@ -14,14 +14,15 @@ from abc import ABC, abstractmethod
 
 import structlog
 
+from jobs.ending import end
 from jobs.errors import EpochChanged, QueueQLError
+from jobs.probe import STUCK_S, Health
 
 log = structlog.get_logger(__name__)
 
 PAUSE_MIN_S = 0.1
 PAUSE_MAX_S = 2.0
-STOP_TIMEOUT_S = 10.0
-STUCK_S = 15.0
+STOP_TIMEOUT_S = 6.0
 
 
 class Loop(ABC):
@@ -34,7 +35,7 @@ class Loop(ABC):
         self._stopping = asyncio.Event()
         self._turned_at = time.monotonic()
         self._fault: str | None = None
-        self._fault_type: type[Exception] | None = None
+        self._reported: set[type[Exception]] = set()
 
     @abstractmethod
     async def turn(self) -> float:
@@ -56,21 +57,25 @@ class Loop(ABC):
             return
         task, self._task = self._task, None
         self._stopping.set()
-        try:
-            await asyncio.wait_for(task, STOP_TIMEOUT_S)
-        except TimeoutError:
+        await asyncio.wait([task], timeout=STOP_TIMEOUT_S)
+        if not task.done():
             log.warning("loop.stopped_in_its_turn", loop=self.name)
+            await end(task)
 
-    @property
-    def fault(self) -> str | None:
-        """Why the loop makes no progress, as a sentence; None while it does."""
-        if self._task is None:
-            return f"The {self.name} is not running."
+    def moves(self) -> None:
+        """For a turn that takes long: it makes progress."""
+        self._turned_at = time.monotonic()
+
+    def health(self) -> Health:
+        """Tell whether the loop makes progress, and why not."""
+        if self._task is None or self._task.done():
+            return Health(self.name, False, f"The {self.name} is not running.")
         if self._fault:
-            return f"The {self.name} fails: {self._fault}"
-        if time.monotonic() - self._turned_at > STUCK_S:
-            return f"The {self.name} has made no turn for {STUCK_S:.0f} seconds."
-        return None
+            return Health(self.name, False, f"The {self.name} fails: {self._fault}")
+        still_s = time.monotonic() - self._turned_at
+        if still_s > STUCK_S:
+            return Health(self.name, False, f"The {self.name} has made no turn for {still_s:.0f} seconds.")
+        return Health(self.name, True, f"The {self.name} takes its turns.")
 
     async def _run(self) -> None:
         pause_s = PAUSE_MIN_S
@@ -83,6 +88,7 @@ class Loop(ABC):
             else:
                 if self._fault:
                     log.info("loop.recovered", loop=self.name)
+                    self._reported.clear()
                 self._fault, pause_s = None, PAUSE_MIN_S
                 self._turned_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
@@ -96,10 +102,11 @@ class Loop(ABC):
             log.warning("loop.unfinished", loop=self.name, error=str(error))
 
     def _report(self, error: Exception) -> None:
-        # One line per outage: its messages may change from turn to turn.
-        if self._fault is None or type(error) is not self._fault_type:
+        # One line per outage: its messages may change from turn to turn, and several parts may be away.
+        if type(error) not in self._reported:
+            self._reported.add(type(error))
             # While Redis is filled again, waiting is all there is to do; a stack is for what nobody foresaw.
             write = log.info if isinstance(error, EpochChanged) else log.warning
             known = isinstance(error, QueueQLError)
             write("loop.fault", loop=self.name, error=str(error), exc_info=None if known else error)
-        self._fault, self._fault_type = f"{type(error).__name__}: {error}", type(error)
+        self._fault = f"{type(error).__name__}: {error}"

@@ -76,6 +76,7 @@ class Reconciler(Loop):
     async def _discard_ended(self) -> int:
         discarded, cursor = 0, 0
         while True:
+            self.moves()
             cursor, ids = await self._broker.ids(cursor=cursor, limit=BATCH)
             ended = await self._store.search.final_among(ids) if ids else {}
             discarded += await self._broker.discard(list(ended.items()))
@@ -85,6 +86,7 @@ class Reconciler(Loop):
     async def _push_unfinished(self) -> int:
         pushed, after_id = 0, ""
         while True:
+            self.moves()
             deadline_ms = await self._broker.deadline_ms()
             jobs = await self._store.search.unfinished(after_id=after_id, limit=BATCH)
             if not jobs:
@@ -99,6 +101,7 @@ class Reconciler(Loop):
                         uncharged=job.uncharged,
                         crashes=job.crashes,
                         recoveries=job.recoveries + 1,
+                        checkpoint=job.checkpoint,
                         due_ms=job.due_ms,
                     )
                     for job in jobs

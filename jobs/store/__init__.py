@@ -6,9 +6,12 @@ from typing import Self
 
 from jobs.clock import Clock, now_ms
 from jobs.errors import SchemaAhead, SchemaBehind
+from jobs.probe import Check, Health
 from jobs.store.accept import Accepted, Acceptor
 from jobs.store.catalogue import Catalogue
+from jobs.store.config import sqlite_path
 from jobs.store.database import Database, Dialect
+from jobs.store.disk import Disk
 from jobs.store.epoch import Epochs
 from jobs.store.migrate import Migrator, SchemaState, connect
 from jobs.store.record import History
@@ -24,19 +27,22 @@ class Store:
     Made by `open`, ended by `close`; a process with an open SQLite connection does not end.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, disk: Disk | None = None) -> None:
         self._database = database
-        self.accept = Acceptor(database, clock)
+        self.disk = disk or Disk()
+        self.accept = Acceptor(database, clock, self.disk)
         self.history = History(database)
         self.search = Search(database)
         self.catalogue = Catalogue(database, clock)
         self.tokens = Tokens(database, clock)
         self.epoch = Epochs(database)
+        self._check = Check("store", self._ask)
 
     @classmethod
-    async def open(cls, url: str, *, clock: Clock = now_ms) -> Self:
+    async def open(cls, url: str, *, clock: Clock = now_ms, disk_min_bytes: int = 0) -> Self:
         """Connect: `sqlite:///path` or `postgres://...`. SQLite's folder and file are made where missing.
 
+        SQLite accepts no new job while less than `disk_min_bytes` are free in its folder.
         Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, SettingInvalid.
         """
         database = await connect(url)
@@ -45,15 +51,27 @@ class Store:
         except BaseException:
             await database.close()
             raise
-        return cls(database, clock)
+        path = sqlite_path(url)
+        return cls(database, clock, Disk(path.parent if path else None, disk_min_bytes))
 
     @property
     def dialect(self) -> Dialect:
         """Which database it is."""
         return self._database.dialect
 
+    async def health(self) -> Health:
+        """Ask whether the database answers, can be written to, and takes new jobs. Never raises."""
+        return await self._check.health()
+
+    async def _ask(self) -> str:
+        self.disk.check()
+        async with self._database.transaction():
+            pass
+        return "The database answers."
+
     async def close(self) -> None:
         """Write what waits to be accepted, then close every connection. Closing twice is allowed."""
+        await self._check.close()
         await self.accept.close()
         await self._database.close()
 

@@ -12,6 +12,7 @@ from jobs.errors import InvalidArguments, InvalidState, NotFound, RequestError, 
 from jobs.job import JobSpec, State
 from jobs.store.bulk import Column, Insert
 from jobs.store.database import Database, Transaction, among, array
+from jobs.store.disk import Disk
 from jobs.store.group import GroupCommit
 from jobs.store.keys import Claims, Keys, keys_of
 from jobs.store.rows import SPEC, SPEC_NAMES, same, spec_of, spec_values, storable
@@ -53,9 +54,10 @@ Outcome = Accepted | RequestError
 class Acceptor:
     """Writes accepted jobs, all callers that wait in one transaction."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, disk: Disk) -> None:
         self._database = database
         self._clock = clock
+        self._disk = disk
         self._group: GroupCommit[_Request, Outcome] = GroupCommit(self._write, batch=BATCH)
         self._queues: set[str] = set()
 
@@ -64,15 +66,18 @@ class Acceptor:
 
         A unique key stays with a job that has not ended, as far as the database knows; `released` names
         jobs that the broker knows to have ended. Raises IdempotencyMismatch, InvalidArguments (what no
-        database can hold) and StoreUnavailable; after the last one the job may have been accepted all the same.
+        database can hold), DiskFull (nothing was done) and StoreUnavailable; after the last one the job may have been
+        accepted all the same.
         """
+        self._disk.check()
         outcome = await self._group.submit(_request(spec, released))
         if isinstance(outcome, RequestError):
             raise outcome
         return outcome
 
     async def accept_many(self, specs: Sequence[JobSpec]) -> list[Accepted | RequestError]:
-        """Write many jobs; what is wrong with one of them is its own result. Raises StoreUnavailable."""
+        """Write many jobs; what is wrong with one of them is its own result. Raises DiskFull, StoreUnavailable."""
+        self._disk.check()
         requests = [_checked(spec) for spec in specs]
         futures: list[asyncio.Future[Outcome]] = []
         try:
@@ -89,8 +94,10 @@ class Acceptor:
     async def rerun(self, job_id: str) -> tuple[JobSpec, int]:
         """Accept a DEAD or CANCELLED job for another run; returns the job and the number of its new run.
 
-        Raises NotFound, InvalidState (it has not ended, it completed, or another job has its key) and StoreUnavailable.
+        Raises NotFound, InvalidState (it has not ended, it completed, or another job has its key), DiskFull and
+        StoreUnavailable.
         """
+        self._disk.check()
         async with self._database.transaction() as transaction:
             lock = " FOR UPDATE" if transaction.dialect == "postgres" else ""
             rows = await transaction.fetch(_RERUN_READ + lock, (job_id,))

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import DiskFull, StoreUnavailable
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: "it is locked by another process",
     sqlite3.SQLITE_LOCKED: "it is locked by another process",
     sqlite3.SQLITE_PROTOCOL: "it is locked by another process",
-    sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR: "the disk reports an error",
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_PERM: "access is denied",
@@ -51,8 +50,10 @@ def sqlite_faults() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        why = _SQLITE.get(code & 0xFF) if code is not None else None
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise DiskFull("The disk of the database is full; nothing more is accepted until there is room.") from error
+        why = _SQLITE.get(code)
         if why is None:
             raise
         raise StoreUnavailable(f"The database does not answer: {why}.") from error
@@ -73,6 +74,8 @@ def postgres_faults() -> Iterator[None]:
     """Raise StoreUnavailable in place of asyncpg's own error where the server cannot serve now."""
     try:
         yield
+    except asyncpg.DiskFullError as error:
+        raise DiskFull(f"The disk of the database server is full: {_text(error)}") from error
     except _POSTGRES as error:
         raise StoreUnavailable(f"The database does not answer: {_text(error)}") from error
     except TimeoutError as error:

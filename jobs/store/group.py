@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import DiskFull, StoreUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,8 +69,10 @@ class GroupCommit(Generic[T, R]):
         try:
             results = await self._persist([item for item, _ in batch])
         except StoreUnavailable as error:
-            for _, future in batch:
+            # Those who came meanwhile have waited as long: one after the other they would wait for minutes.
+            for _, future in (*batch, *self._waiting):
                 _fail(future, error)
+            self._waiting.clear()
         except Exception as error:  # whatever is wrong with one item must not fail the others
             if len(batch) == 1:
                 _fail(batch[0][1], error)
@@ -88,6 +90,8 @@ class GroupCommit(Generic[T, R]):
         while True:
             try:
                 return await self._write(items)
+            except DiskFull:
+                raise
             except StoreUnavailable:
                 if loop.time() + pause > deadline:
                     raise

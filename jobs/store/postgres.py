@@ -5,8 +5,8 @@ aerich uses it through Tortoise, the store through `Database`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
@@ -16,9 +16,9 @@ from jobs.errors import StoreUnavailable
 from jobs.store.database import Dialect, Row
 from jobs.store.faults import BROKEN, connecting, postgres_faults
 
-CONNECT_S = 5.0
-COMMAND_S = 15.0
-"""Longest time one statement may take; a server that has gone silent is given up then."""
+CONNECT_S = 4.0
+COMMAND_S = 8.0
+"""Longest time one statement may take; a server that has gone silent is given up then, within 10 seconds."""
 LOCK_MS = 5_000
 POOL_MAX = 10
 _SERVER = {
@@ -61,10 +61,9 @@ class Client(AsyncpgDBClient):
         try:
             return await self._fetch(sql, values)
         except StoreUnavailable as error:
-            if self._pool is None or not isinstance(error.__cause__, BROKEN):
+            # Whoever was silent for so long is not waited for a second time.
+            if not isinstance(error.__cause__, BROKEN) or isinstance(error.__cause__, TimeoutError):
                 raise
-            # What broke one has broken all that are idle: a restart, a failover.
-            await self._pool.expire_connections()
         return await self._fetch(sql, values)
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
@@ -101,6 +100,12 @@ class Client(AsyncpgDBClient):
         with postgres_faults():
             try:
                 yield connection
+            except BROKEN as error:
+                if isinstance(error, TimeoutError):
+                    connection.terminate()
+                # What broke one has broken all that are idle: a restart, a failover, a server that is silent.
+                await pool.expire_connections()
+                raise
             finally:
                 await pool.release(connection)
 
@@ -115,16 +120,28 @@ class Writing:
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Run a statement and return its rows."""
-        rows: Sequence[Row] = await self._connection.fetch(sql, *values)
-        return rows
+        with self._or_gone():
+            rows: Sequence[Row] = await self._connection.fetch(sql, *values)
+            return rows
 
     async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement and return how many rows it changed."""
-        return _changed(await self._connection.execute(sql, *values))
+        with self._or_gone():
+            return _changed(await self._connection.execute(sql, *values))
 
     async def execute_rows(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement over UNNEST, one array for each column, and return how many rows changed."""
-        return _changed(await self._connection.execute(sql, *map(list, zip(*rows, strict=True))))
+        with self._or_gone():
+            return _changed(await self._connection.execute(sql, *map(list, zip(*rows, strict=True))))
+
+    @contextmanager
+    def _or_gone(self) -> Iterator[None]:
+        """Give the connection up with a statement that is not answered: the ROLLBACK would wait as long again."""
+        try:
+            yield
+        except TimeoutError:
+            self._connection.terminate()
+            raise
 
 
 class Alone(Writing):

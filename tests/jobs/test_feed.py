@@ -239,7 +239,7 @@ async def test_losing_redis_is_a_gap_and_goes_on(client: Client, live: Callable[
         await enqueue_many(client, 2)
         assert await reading.gap() is GapReason.BROKER_LOST
         await reading.until(3)
-        await until(lambda: not client.feed.hub.failing)
+        await until(lambda: client.feed.hub.health().ok)
     assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
     await enqueue_many(client, 1)
     await reading.until(4)
@@ -262,9 +262,9 @@ async def test_redis_that_comes_back_with_its_data_is_no_gap(
         await reading.until(1)
         with structlog.testing.capture_logs() as logs:
             server.kill()
-            await until(lambda: other.feed.hub.failing)
+            await until(lambda: not other.feed.hub.health().ok)
             server.start()
-            await until(lambda: not other.feed.hub.failing)
+            await until(lambda: other.feed.hub.health().ok)
         assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
         await enqueue_many(other, 1)
         await reading.until(2)
