@@ -33,6 +33,8 @@ DEAD_S = 60.0
 REQUESTS = 16
 """Requests that are answered at a time; more are turned away."""
 REQUEST_S = 2.0
+_POLL_S = 0.1
+"""How soon the thread hears that it is to end."""
 
 
 class Health(NamedTuple):
@@ -77,7 +79,7 @@ class Check:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer(), name=f"health of {self._component}")
         done, _ = await asyncio.wait([self._asking], timeout=ASK_S)
-        if not done:
+        if not done or self._asking.cancelled():
             return Health(self._component, False, f"The {self._component} has not answered for {ASK_S:.0f} seconds.")
         return self._asking.result()
 
@@ -117,7 +119,8 @@ class Probe:
     async def __aenter__(self) -> Self:
         if self._address[1]:
             self._server = self._listen()
-            threading.Thread(target=self._server.serve_forever, name="probe", daemon=True).start()
+            thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="probe", daemon=True)
+            thread.start()
             self._tasks = [asyncio.create_task(self._turn(), name="heart"), asyncio.create_task(self._look())]
         return self
 
