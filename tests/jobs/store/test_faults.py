@@ -112,7 +112,7 @@ async def test_a_full_disk_refuses_jobs_and_keeps_those_it_has(database_url: str
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     sentence, kept = output.decode().splitlines()
-    assert sentence.startswith("The database does not answer: the disk")
+    assert "disk" in sentence
     assert kept == "True True"
     assert process.returncode == 0
 
