@@ -7,8 +7,9 @@ from jobs.store.models.attempt import Attempt
 from jobs.store.models.job import Job, JobKey, JobTag
 from jobs.store.models.log import LogLine
 from jobs.store.models.progress import Epoch, Recorder
+from jobs.store.models.quarantine import Quarantine
 from jobs.store.models.queue import Queue
 from jobs.store.models.task import Task
 from jobs.store.models.token import Token
 
-__all__ = ["Attempt", "Epoch", "Job", "JobKey", "JobTag", "LogLine", "Queue", "Recorder", "Task", "Token"]
+__all__ = ["Attempt", "Epoch", "Job", "JobKey", "JobTag", "LogLine", "Quarantine", "Queue", "Recorder", "Task", "Token"]
