@@ -1,0 +1,77 @@
+"""GraphQL clients as their users have them: each enqueues, is refused, watches and pages on the started product."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from gql import Client, gql
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+
+from tests.clients import node
+from tests.system.product import ROOT, TOKEN, Api, Product, until_published
+
+TASKS = "jobs.tasks.demo"
+JOURNEY_S = 60
+
+# The first test installs the packages.
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("clients"), tasks=TASKS) as running:
+        asyncio.run(_until_published(running))
+        yield running
+
+
+async def _until_published(product: Product) -> None:
+    async with aiohttp.ClientSession() as session:
+        await until_published(Api(session, product.url), "demoCountdownEnqueue")
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    """The npm packages, and what generators made of the schema."""
+    node.install()
+    generated = node.HERE / "generated"
+    (generated / "relay").mkdir(parents=True, exist_ok=True)
+    printed = subprocess.run(
+        [sys.executable, "-m", "queueql", "schema", "--tasks", TASKS], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    (generated / "schema.graphql").write_bytes(printed)
+    node.run(["sh", "generate.sh"], timeout_s=120)
+    return node.HERE
+
+
+@pytest.mark.parametrize("client", ["urql", "apollo", "relay", "graphql-ws", "graphql-sse", "codegen"])
+def test_client_of_javascript(client: str, product: Product, packages: Path) -> None:
+    environ = {**os.environ, "QUEUEQL_URL": f"{product.url}/graphql", "QUEUEQL_TOKEN": TOKEN}
+    seen = json.loads(node.run(["node", "journey.mjs", client], timeout_s=JOURNEY_S, environ=environ))
+    assert [states[-1] for states in seen["states"]] == ["COMPLETED"] * 3
+
+
+async def test_gql_of_python(product: Product) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    url = f"{product.url}/graphql"
+    enqueue = gql("mutation { demoCountdownEnqueue(input: {args: {steps: 3, stepS: 0.05}}) { job { id } } }")
+    watch = gql("subscription Watch($id: ID!) { job(id: $id) { state result } }")
+    async with Client(transport=AIOHTTPTransport(url, headers=headers), fetch_schema_from_transport=True) as session:
+        job = (await session.execute(enqueue))["demoCountdownEnqueue"]["job"]
+        socket = WebsocketsTransport(url.replace("http", "ws"), headers=headers)
+        async with Client(transport=socket) as live:
+            watch.variable_values = {"id": job["id"]}
+            states = [data["job"]["state"] async for data in live.subscribe(watch)]
+        assert states[-1] == "COMPLETED"
+        bad = gql('{ jobs(after: "nonsense") { nodes { id } } }')
+        with pytest.raises(TransportQueryError, match="cursor"):
+            await session.execute(bad)
