@@ -77,6 +77,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._session: Session | None = None
         self._tenure: Tenure | None = None
+        self._wish = WorkerWish()
         self._working: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -154,6 +155,8 @@ class Engine:
         while True:
             try:
                 session = await self._broker.open_session(self._info())
+                if self._wish != WorkerWish():  # the next who wishes something begins with what holds
+                    await self._broker.steer(session.id, self._wish)
             except (BrokerUnavailable, EpochChanged, QueueFull) as error:
                 if not waiting:
                     away = isinstance(error, BrokerUnavailable)
@@ -166,6 +169,9 @@ class Engine:
 
     def _apply(self, wish: WorkerWish) -> None:
         """Become what operators want this worker to be like."""
+        if wish == self._wish:
+            return
+        self._wish = wish
         if wish.stop:
             self._on_stop()
             return

@@ -38,6 +38,12 @@ class Slots:
         """Give claims back."""
         self._claimed -= count
 
+    def revoke(self, count: int, *, all_of_them: bool) -> int:
+        """Give back of so many claims those that are above the limit by now; return how many that are."""
+        over = count if all_of_them or self.quiet else min(count, max(0, -self.free))
+        self._claimed -= over
+        return over
+
     def take(self, attempt: Attempt) -> None:
         """Turn one claim into a taken slot."""
         self._claimed -= 1

@@ -61,6 +61,7 @@ class Tenure:
         self._finished: deque[Finished] = deque()
         self._unsent_reports = False
         self._listening: asyncio.Task[None] | None = None
+        self._reconsidered = False
         self._more = True
         self._wait_ms = 0
         self._stopping = False
@@ -117,7 +118,9 @@ class Tenure:
     def reconsider(self) -> None:
         """Look again at the plan and the slots, which were changed."""
         if self._listening is not None:
+            self._reconsidered = True
             self._listening.cancel()
+        self._more = True
         self._slots.news.set()
 
     async def drain(self, grace_s: float) -> None:
@@ -171,12 +174,13 @@ class Tenure:
 
     async def _listen(self, lane: Lane) -> None:
         queues = self._plan.queues
+        self._reconsidered = False
         listening = self._listening = asyncio.create_task(lane.wait(queues, self._wait_ms))
         try:
             await asyncio.wait([listening])
-            if listening.cancelled():
+            if self._reconsidered:
                 await self._session.rouse(queues)  # it may have been woken at this moment
-            else:
+            if not listening.cancelled():
                 listening.result()
         except BaseException:
             self._slots.give_back(1)
@@ -189,9 +193,7 @@ class Tenure:
         """Send what is finished, reserve for the claimed slots, and start what came."""
         finished: list[Finished] = []
         try:
-            if self._stopping or self._slots.quiet:
-                self._slots.give_back(want)
-                want = 0
+            want -= self._slots.revoke(want, all_of_them=self._stopping)
             while self._finished:
                 finished.append(self._finished.popleft())
             if self._unsent_reports:
@@ -210,7 +212,7 @@ class Tenure:
 
     async def _begin(self, reserved: Sequence[Reserved]) -> int:
         """Start what came, and run what is confirmed; return how many slots that took."""
-        if self._stopping:
+        if self._stopping or self._slots.quiet:
             await self._session.put_back(reserved)
             return 0
         self._starting += 1
