@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,8 @@ class Session:
         self._lanes: dict[int, Lane] = {}
         self._reports = 0
         self._reporting = asyncio.Lock()
+        self.renewed_s = time.monotonic()
+        """When the lease was last renewed, by the clock of this process that only moves forward."""
         self._thread_client = broker.thread_client()
 
     def lane(self, number: int) -> Lane:
@@ -139,6 +142,7 @@ class Session:
         """Renew the lease. Raises BrokerUnavailable, EpochChanged."""
         request = ("renew", self.id, self._lease_ms, _json.encode(vitals).decode())
         alive, cancelled, wish = self._call_sync("session", request)
+        self.renewed_s = time.monotonic()
         return Renewal(lost=not alive, cancelled=frozenset(cancelled), wish=_wish.decode(wish) if wish else None)
 
     def abandon(self, finished: Sequence[Finished]) -> None:

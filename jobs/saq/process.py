@@ -6,6 +6,7 @@ from typing import Any
 
 from jobs.client import Client
 from jobs.modules import import_tasks
+from jobs.probe import Probe
 from jobs.saq.queue import Queue
 from jobs.saq.session import SaqBroker
 from jobs.saq.worker import Worker
@@ -42,6 +43,7 @@ async def _work(settings: Settings, broker: SaqBroker) -> None:
         shutdown_grace_period_s=settings.grace_s,
     )
     try:
-        await worker.start()
+        async with Probe(settings.host, settings.probe_port, worker.health):
+            await worker.start()
     finally:
         await queue.disconnect()

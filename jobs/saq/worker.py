@@ -17,6 +17,7 @@ from saq.types import CtxType, FunctionsType
 
 from jobs.context import Context, Interrupt
 from jobs.errors import EpochChanged, Unavailable
+from jobs.probe import Health
 from jobs.saq.function import registry_of
 from jobs.saq.job import RunningJob, running_job
 from jobs.saq.queue import Queue
@@ -86,6 +87,12 @@ class Worker(saq.worker.Worker[CtxType]):
             await self.stop()
             for number in self.SIGNALS:
                 loop.remove_signal_handler(number)
+
+    async def health(self) -> list[Health]:
+        """Tell whether the worker makes progress and Redis answers. Never raises."""
+        broker = await self._our_queue().broker()
+        engine = self._engine.health() if self._engine else [Health("worker", False, "The worker starts.")]
+        return [*engine, await broker.health()]
 
     async def _open_engine(self) -> Engine:
         queue = self._our_queue()

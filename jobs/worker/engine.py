@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from logging import INFO, WARNING
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from jobs.context import Context, Surroundings
 from jobs.ending import end
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
 from jobs.job_view import JobView
+from jobs.probe import STUCK_S, Health
 from jobs.retry import Random
 from jobs.settings import Settings
 from jobs.task import Registry
@@ -31,6 +33,8 @@ from jobs.worker.threads import Threads
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
+RENEWAL_S = 5.0
+"""How long one renewal of the lease may take, with an attempt that was not answered before it."""
 
 
 class Engine:
@@ -77,6 +81,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._session: Session | None = None
         self._tenure: Tenure | None = None
+        self._pulse: Pulse | None = None
         self._wish = WorkerWish()
         self._working: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -85,6 +90,20 @@ class Engine:
     def session_id(self) -> str | None:
         """Id under which the API lists this worker; None while it has no lease."""
         return self._session.id if self._session else None
+
+    def health(self) -> list[Health]:
+        """Tell whether the worker holds its lease and asks for jobs."""
+        session, pulse = self._session, self._pulse
+        if self._stop.is_set():
+            return [Health("worker", False, "The worker stops.")]
+        if session is None or pulse is None:
+            return [Health("worker", False, "The worker has no lease; it waits for Redis.")]
+        unrenewed_s, unasked_s = monotonic() - session.renewed_s, pulse.unasked_s()
+        if unrenewed_s > self._settings.renew_s + RENEWAL_S:
+            return [Health("worker", False, f"The lease was renewed {unrenewed_s:.0f} seconds ago.")]
+        if unasked_s > STUCK_S:
+            return [Health("worker", False, f"No job has been asked for for {unasked_s:.0f} seconds.")]
+        return [Health("worker", True, f"The worker runs {len(pulse.running):,} jobs.")]
 
     async def start(self) -> None:
         """Begin to work; returns once the worker has its lease, so it waits while Redis is away."""
@@ -133,7 +152,7 @@ class Engine:
         log.info("worker.stopped")
 
     async def _work(self) -> None:
-        pulse = Pulse(self._slots, lambda: self._plan.queues, self._clock)
+        pulse = self._pulse = Pulse(self._slots, lambda: self._plan.queues, self._clock)
         while not self._stop.is_set():
             session = self._session = await self._open()
             if self._stop.is_set():

@@ -30,6 +30,7 @@ class Pulse:
         self._lag_s = 0.0
         self._finished = self._failed = 0
         self._fetched_ms: int | None = None
+        self._fetched_s = self._asked_s
         self.running: Mapping[str, Attempt] = {}
         """Attempts that run now, by job."""
         self.stopping = False
@@ -37,6 +38,13 @@ class Pulse:
     def fetched(self) -> None:
         """Note that Redis has answered a lane."""
         self._fetched_ms = self._clock()
+        self._fetched_s = monotonic()
+
+    def unasked_s(self) -> float:
+        """For how long no job has been asked for although there was room for one; a lane asks every five seconds."""
+        if self.stopping or self._slots.quiet or len(self.running) >= self._slots.most:
+            return 0.0
+        return monotonic() - self._fetched_s
 
     def ended(self, *, failed: bool) -> None:
         """Note that an attempt has ended."""
