@@ -43,6 +43,7 @@ def create_app(client: Client, settings: Settings, streams: Streams | None = Non
     schema = LiveSchema(client.queries.task)
     health = Health(client, streams)
     sign_in = SignIn(auth).answer
+    graphql = GraphQLEndpoint(client, schema, auth, streams, payload_max_bytes=settings.payload_max_bytes)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -58,7 +59,7 @@ def create_app(client: Client, settings: Settings, streams: Streams | None = Non
     return Starlette(
         routes=[
             Route("/", _home),
-            Route("/graphql", GraphQLEndpoint(client, schema, auth, streams).answer, methods=["GET", "POST"]),
+            Route("/graphql", graphql.answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", SocketEndpoint(client, schema, auth, streams).serve),
             Route("/signin", sign_in),
             Route("/livez", health.live),

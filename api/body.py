@@ -9,26 +9,28 @@ import msgspec
 from starlette.requests import Request
 
 BODY_MAX = 4 * 1024 * 1024
-"""Largest body of a request that is signed in. Of one that is not, nothing is read at all."""
+"""Largest body of a request that is signed in, where payloads are small. Of one that is not, nothing is read at all."""
+PAYLOADS_MAX = 4
+"""So many of the largest payloads that the settings allow fit into a body in any case."""
 
 
 class TooLarge(Exception):
-    """The body is larger than BODY_MAX."""
+    """The body is larger than is allowed."""
 
 
 class NotJson(Exception):
     """The text is not JSON. The message says why."""
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, max_bytes: int) -> bytes:
     """Read a body. Raises TooLarge as soon as that is known."""
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > BODY_MAX:
+    if length.isdecimal() and int(length) > max_bytes:
         raise TooLarge
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_MAX:
+        if len(body) > max_bytes:
             raise TooLarge
     return bytes(body)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import page, sse
 from api.auth import Authenticator, Credentials, forged
-from api.body import BODY_MAX, NotJson, TooLarge, decode, encode, read_body
+from api.body import BODY_MAX, PAYLOADS_MAX, NotJson, TooLarge, decode, encode, read_body
 from api.errors import AWAY, problem
 from api.execution.operation import Operation, Rejected, Request, is_fault
 from api.negotiation import EVENTS, GRAPHQL, JSON, Accepted
@@ -39,11 +39,14 @@ class Refused(Exception):
 class GraphQLEndpoint:
     """Answers requests to /graphql."""
 
-    def __init__(self, client: Client, schema: LiveSchema, auth: Authenticator, streams: Streams) -> None:
+    def __init__(
+        self, client: Client, schema: LiveSchema, auth: Authenticator, streams: Streams, *, payload_max_bytes: int
+    ) -> None:
         self._client = client
         self._schema = schema
         self._auth = auth
         self._streams = streams
+        self._body_max_bytes = max(BODY_MAX, PAYLOADS_MAX * payload_max_bytes)
 
     async def answer(self, request: HTTPRequest) -> Response:
         """Answer one request: GET or POST."""
@@ -53,7 +56,7 @@ class GraphQLEndpoint:
         try:
             _check_form(request, accepted)
             viewer, credentials = await self._signed_in(request)
-            operation = Operation.prepare(self._schema.current, await _read(request))
+            operation = Operation.prepare(self._schema.current, await _read(request, self._body_max_bytes))
             _check_operation(request, accepted, operation)
             if operation.is_subscription:
                 results = operation.stream(self._client, viewer)
@@ -96,18 +99,18 @@ def _check_operation(request: HTTPRequest, accepted: Accepted, operation: Operat
         )
 
 
-async def _read(request: HTTPRequest) -> Request:
+async def _read(request: HTTPRequest, body_max_bytes: int) -> Request:
     """Read the parameters of a request. Raises Refused, Rejected."""
     try:
         if request.method == "POST":
-            return Request.read(decode(await read_body(request)))
+            return Request.read(decode(await read_body(request, body_max_bytes)))
         given: dict[str, Any] = dict(request.query_params)
         for name in ("variables", "extensions"):
             if name in given:
                 given[name] = decode(given[name]) if given[name] else None
         return Request.read(given)
     except TooLarge:
-        raise _refused(413, f"A body may have at most {BODY_MAX:,} bytes.", connection="close") from None
+        raise _refused(413, f"A body may have at most {body_max_bytes:,} bytes.", connection="close") from None
     except NotJson as error:
         raise _refused(400, f"The request is not JSON. {error}") from None
 
