@@ -180,6 +180,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: float = 0.0
     step: str = ""
     message: str = ""
+    failed: int = 0
+    """Of those done, how many could not be dealt with."""
     at_ms: int = 0
     eta_ms: int = 0
     """Estimated end, from the rate so far; 0: unknown."""

@@ -175,14 +175,17 @@ class Session:
         """Give back jobs that were reserved and not started; another worker may run them at once."""
         await self._broker.insist(self._broker.client, "put_back", [(job.id, job.token) for job in jobs])
 
-    async def report(self, reports: Sequence[Report]) -> None:
-        """Send progress and log lines; those of attempts that are over are dropped. Raises SessionLost."""
+    async def report(self, reports: Sequence[Report]) -> frozenset[str]:
+        """Send progress, checkpoints and log lines; return the tokens of attempts that are over.
+
+        What comes from those is dropped; all else has arrived. Raises SessionLost.
+        """
         if not reports:
-            return
+            return frozenset()
         items = [_reported(item, now_ms()) for item in reports]
         async with self._reporting:
             self._reports += 1
-            await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items))
+            return frozenset(await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items)))
 
     async def rouse(self, queues: Sequence[str]) -> None:
         """Wake another worker where these queues have jobs: a lane that was waiting for them will not take them."""

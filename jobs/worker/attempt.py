@@ -75,8 +75,9 @@ class Attempt:
         if self._context is None:
             reserved = self.reserved
             self._context = Context(
-                reserved.spec, reserved.run, reserved.attempt, self._failures, self._terms.surroundings
-            )
+                reserved.spec, reserved.run, reserved.attempt, self._failures, self._terms.surroundings,
+                reserved.checkpoint,
+            )  # fmt: skip
             self._context.token = reserved.token
             self._context.interrupt = self.interrupt
         return self._context

@@ -1,12 +1,13 @@
-"""Carries progress and log lines of running tasks to Redis, in batches."""
+"""Carries what running tasks say to Redis: progress and log lines in batches, checkpoints at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from jobs.broker import Report, Session
-from jobs.context import Context
+from jobs.context import Context, Interrupt, Said
 
 FLUSH_S = 0.2
 CHUNK = 100
@@ -23,37 +24,53 @@ class Reporter:
         self._loop = asyncio.get_running_loop()
         self._speaking: deque[Context] = deque()
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._sending = asyncio.Lock()
 
     def notify(self, context: Context) -> None:
         """Note that this context has something to report."""
         self._speaking.append(context)
-        if not self._wake.is_set():
+        urgent = context.urgent
+        if not self._wake.is_set() or (urgent and not self._urgent.is_set()):
             try:
-                self._loop.call_soon_threadsafe(self._wake.set)
+                self._loop.call_soon_threadsafe(self._call, urgent)
             except RuntimeError:  # the loop is closed: a thread outlived its worker
                 self._speaking.clear()
 
+    def _call(self, urgent: bool) -> None:
+        self._wake.set()
+        if urgent:
+            self._urgent.set()
+
     async def run(self) -> None:
-        """Send what there is, at most every 0.2 seconds, until cancelled. Raises SessionLost."""
+        """Send checkpoints at once, all else every 0.2 seconds, until cancelled. Raises SessionLost."""
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._urgent.clear()
             await self.flush()
-            await asyncio.sleep(FLUSH_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._urgent.wait()
 
     async def flush(self) -> None:
         """Send everything that was reported before this call; it has arrived when this returns."""
         async with self._sending:
             while self._speaking:
-                reports: list[Report] = []
+                taken: list[tuple[Context, Said]] = []
                 lines = 0
-                while self._speaking and len(reports) < CHUNK and lines < CHUNK_LINES:
-                    reports.append(_report(self._speaking.popleft()))
-                    lines += len(reports[-1].logs)
-                await self._session.report(reports)
+                while self._speaking and len(taken) < CHUNK and lines < CHUNK_LINES:
+                    context = self._speaking.popleft()
+                    if context.pending:  # one that was urgent stands here twice
+                        taken.append((context, context.take()))
+                        lines += len(taken[-1][1].lines)
+                over = await self._session.report([_report(context, said) for context, said in taken])
+                for context, said in taken:
+                    if said.checkpoint:
+                        context.settle(said.saves, Interrupt.LOST if context.token in over else None)
 
 
-def _report(context: Context) -> Report:
-    said = context.take()
-    return Report(id=context.job_id, token=context.token, progress=said.progress, logs=said.lines)
+def _report(context: Context, said: Said) -> Report:
+    return Report(
+        id=context.job_id, token=context.token, progress=said.progress, checkpoint=said.checkpoint, logs=said.lines
+    )

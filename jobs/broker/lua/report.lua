@@ -1,30 +1,38 @@
 -- Progress, checkpoints and log lines of running jobs. A checkpoint comes with progress.
 -- request  { session, number, { id, token, progress or "", { level, message, context, stack, age_ms } ..., checkpoint or "" } ... }
--- answer   { }; what comes from an attempt that is over is dropped, a number that was seen is not written twice
+-- answer   { token ... } of the attempts that are over: what comes from them is dropped
+-- A number that was seen is not written twice; what was written then and is over by now is answered as over.
 local session, number, reports = request[1], request[2], request[3]
 if not redis.call('ZSCORE', P .. 'leases', session) then
   return redis.error_reply('LOST')
 end
 local session_key = P .. 'session:' .. session
-if tonumber(redis.call('HGET', session_key, 'report') or 0) >= number then
-  return cmsgpack.pack({})
+local seen = tonumber(redis.call('HGET', session_key, 'report') or 0) >= number
+local over = {}
+if not seen then
+  redis.call('HSET', session_key, 'report', number)
 end
-redis.call('HSET', session_key, 'report', number)
+
+local function write(id, v, r, a, progress, lines, checkpoint)
+  if progress ~= '' then
+    redis.call('HSET', job_key(id), 'pr', progress, 'u', now)
+    if checkpoint ~= '' then
+      redis.call('HSET', job_key(id), 'cp', checkpoint)
+    end
+    emit('progressed', id, v, now, r, a, progress, checkpoint)
+  end
+  for _, line in ipairs(lines) do
+    emit('logged', id, v, now - line[5], r, a, line[1], line[2], line[3], line[4])
+  end
+end
+
 for _, report in ipairs(reports) do
   local id, token, progress, lines, checkpoint = unpack(report, 1, 5)
   local s, n, r, v, a = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'v', 'a'))
-  if s == 'ACTIVE' and n == token then
-    v, r, a = tonumber(v), tonumber(r), tonumber(a)
-    if progress ~= '' then
-      redis.call('HSET', job_key(id), 'pr', progress, 'u', now)
-      if checkpoint ~= '' then
-        redis.call('HSET', job_key(id), 'cp', checkpoint)
-      end
-      emit('progressed', id, v, now, r, a, progress, checkpoint)
-    end
-    for _, line in ipairs(lines) do
-      emit('logged', id, v, now - line[5], r, a, line[1], line[2], line[3], line[4])
-    end
+  if s ~= 'ACTIVE' or n ~= token then
+    over[#over + 1] = token
+  elseif not seen then
+    write(id, tonumber(v), tonumber(r), tonumber(a), progress, lines, checkpoint)
   end
 end
-return commit({})
+return commit(over)
