@@ -5,10 +5,10 @@ import asyncio
 import pytest
 import redis.asyncio
 
-from jobs.broker import Broker, Cancelling, Finished, Push, Pushed, Reserved, Session, SessionLost, keys
+from jobs.broker import Broker, Cancelling, Finished, Push, Pushed, Report, Reserved, Session, SessionLost, keys
 from jobs.errors import EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
-from jobs.event import START, Cancelled, Completed, Died, Due, Enqueued, Event, Reaped, Started
-from jobs.job import Durability, Failure, Priority, Reason, State
+from jobs.event import START, Cancelled, Completed, Died, Due, Enqueued, Event, Progressed, Reaped, Started
+from jobs.job import Durability, Failure, Priority, Progress, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, Release, RetryLater, Snooze
 from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
 
@@ -168,6 +168,22 @@ async def test_repeated_start_and_report_count_once(broker: Broker, session: Ses
     assert await session.start([job]) == [True]
     assert await session.start([job]) == [True]
     assert (await broker.jobs([job_id]))[job_id].attempts == 1
+
+
+async def test_a_report_says_whose_attempt_is_over(broker: Broker, session: Session) -> None:
+    await push(broker)
+    await push(broker)
+    mine, over = await start_one(session), await start_one(session)
+    await finish(session, over, RetryLater(FAILURE, 0))
+    reports = [
+        Report(id=job.id, token=job.token, progress=Progress(done=1), checkpoint='{"value":1}') for job in (mine, over)
+    ]
+    assert await session.report(reports) == {over.token}
+    session._reports -= 1  # as if the answer had been lost
+    assert await session.report(reports) == {over.token}
+    assert [event.job for event in await events(broker) if isinstance(event, Progressed)] == [mine.id]
+    await finish(session, mine, Release())
+    assert (await reserve_one(session)).checkpoint == '{"value":1}'
 
 
 async def test_cancelled_while_reserved_does_not_start(broker: Broker, session: Session) -> None:
