@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -124,8 +125,6 @@ class TcpProxy:
     async def _cut(self) -> None:
         links = list(self._links)
         tasks = {task for link in links for task in link.tasks}
-        for link in links:
-            _reset(link.near)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,22 +138,26 @@ class TcpProxy:
         this = asyncio.current_task()
         assert this
         link.tasks.add(this)
-        far: asyncio.StreamWriter | None = None
+        writers = [near]
         try:
             far_reader, far = await self._connect()
+            writers.append(far)
             there = asyncio.create_task(self._pass(link, near_reader, far))
             back = asyncio.create_task(self._pass(link, far_reader, near))
             link.tasks |= {there, back}
             await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (there, back):
+                task.cancel()
+            for writer in writers:
+                writer.close()
         except (OSError, asyncio.CancelledError):
-            _reset(near)
+            for writer in writers:
+                _reset(writer)
         finally:
             self._links.discard(link)
-            for task in link.tasks - {this}:
-                task.cancel()
-            near.close()
-            if far:
-                far.close()
+            for writer in writers:
+                with contextlib.suppress(OSError, asyncio.CancelledError):
+                    await writer.wait_closed()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         await self._open.wait()

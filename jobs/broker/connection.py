@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 VERSION_MIN = 7
 CALL_TIMEOUT_S = 4.0
 """Together with a new connection less than 5 seconds: a worker that waited for a dead one fetches again by then."""
-BLOCKING_TIMEOUT_S = 8.0
-"""Longer than the longest call that blocks (5 seconds), and short enough to notice a silent server within 10."""
+BLOCK_MAX_MS = 2_000
+"""How long a call may ask Redis to wait: short enough to tell a silent server from one that waits."""
 CONNECTIONS = 32
 RETRY_S = 0.2
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4_000}
@@ -65,7 +65,7 @@ class Connection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.client = _client(url, CALL_TIMEOUT_S, CONNECTIONS)
+        self.client = _client(url, CONNECTIONS)
         self.epoch = 0
         self.outage = Outage()
         self._check = Check("broker", self._ask)
@@ -101,12 +101,12 @@ class Connection:
         await self.client.aclose()
 
     def dedicated_client(self) -> redis.asyncio.Redis:
-        """Make a client of its own for calls that block."""
-        return _client(self._url, BLOCKING_TIMEOUT_S, 2)
+        """Make a client of its own for calls that block, for `BLOCK_MAX_MS` at most."""
+        return _client(self._url, 2)
 
     def thread_client(self) -> redis.Redis:
         """Make a client for one thread."""
-        return redis.Redis.from_url(self._url, **_options(self._url, CALL_TIMEOUT_S))
+        return redis.Redis.from_url(self._url, **_options(self._url))
 
     async def ask(self, call: Awaitable[Any] | Any) -> Any:
         """Await a command of a client; its faults become ours. Raises BrokerUnavailable, QueueFull."""
@@ -194,15 +194,15 @@ class Connection:
         return int(seconds) * 1000 + int(micros) // 1000
 
 
-def _client(url: str, timeout_s: float, connections: int) -> redis.asyncio.Redis:
+def _client(url: str, connections: int) -> redis.asyncio.Redis:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(url, timeout_s)
+        url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(url)
     )
     return redis.asyncio.Redis.from_pool(pool)
 
 
-def _options(url: str, timeout_s: float) -> dict[str, Any]:
-    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": CALL_TIMEOUT_S}
+def _options(url: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"socket_timeout": CALL_TIMEOUT_S, "socket_connect_timeout": CALL_TIMEOUT_S}
     if not url.startswith("unix:"):
         known = {getattr(socket, name, None): value for name, value in _KEEPALIVE.items()}
         options["socket_keepalive"] = True

@@ -14,10 +14,10 @@ import redis.exceptions
 import structlog
 
 from jobs.broker import keys, scripts
-from jobs.broker.connection import RETRY_S
+from jobs.broker.connection import BLOCK_MAX_MS, RETRY_S
 from jobs.broker.record import Finished, Renewal, Report, Reserved, Step, Vitals, WorkerWish
 from jobs.clock import now_ms
-from jobs.errors import EpochChanged, QueueQLError
+from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.job import Failure, JobSpec, Reason
 from jobs.outcome import Cancel, Complete, Crash, Die, Outcome, Release, RetryLater, Snooze
 
@@ -102,9 +102,10 @@ class Lane:
         log.error("lane.unreadable_job", job=job_id, reason=why)
 
     async def wait(self, queues: Sequence[str], timeout_ms: int) -> None:
-        """Return when one of the queues may have work, at the latest after the timeout."""
+        """Return when one of the queues may have work, at the latest after the timeout or two seconds."""
         if timeout_ms <= 0:
             return
+        timeout_ms = min(timeout_ms, BLOCK_MAX_MS)
         try:
             blpop: Any = self._client.blpop
             await blpop([keys.wake(queue) for queue in queues], timeout=timeout_ms / 1000)
@@ -141,7 +142,12 @@ class Session:
     def renew(self, vitals: Vitals) -> Renewal:
         """Renew the lease. Raises BrokerUnavailable, EpochChanged."""
         request = ("renew", self.id, self._lease_ms, _json.encode(vitals).decode())
-        alive, cancelled, wish = self._call_sync("session", request)
+        try:
+            alive, cancelled, wish = self._call_sync("session", request)
+        except BrokerUnavailable as error:
+            self._broker.outage.began(error)
+            raise
+        self._broker.outage.ended()
         self.renewed_s = time.monotonic()
         return Renewal(lost=not alive, cancelled=frozenset(cancelled), wish=_wish.decode(wish) if wish else None)
 

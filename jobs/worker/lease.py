@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from jobs.broker import Renewal, Session, Vitals, WorkerWish
+from jobs.errors import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,8 @@ class Lease:
         while not self._stop.wait(self._every_s):
             try:
                 renewal = self._session.renew(self._vitals())
+            except BrokerUnavailable:  # said for the whole process at once
+                continue
             except Exception as error:  # whatever it is: a thread that ends here would lose all jobs
                 if not away:
                     log.warning("lease.not_renewed", error=str(error))

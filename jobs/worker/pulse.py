@@ -41,7 +41,7 @@ class Pulse:
         self._fetched_s = monotonic()
 
     def unasked_s(self) -> float:
-        """For how long no job has been asked for although there was room for one; a lane asks every five seconds."""
+        """For how long no job has been asked for although there was room for one; a lane asks every two seconds."""
         if self.stopping or self._slots.quiet or len(self.running) >= self._slots.most:
             return 0.0
         return monotonic() - self._fetched_s

@@ -32,7 +32,6 @@ def proxy(redis_url: str) -> Iterator[TcpProxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CALL_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(connection, "BLOCKING_TIMEOUT_S", 0.5)
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ async def test_every_call_to_a_silent_redis_ends(far: Broker, proxy: TcpProxy) -
     assert await took_s(far.wait_for_due(100)) < 1
     assert await took_s(asyncio.to_thread(session.renew, make_vitals())) < 1
     began = time.monotonic()
-    await lane.wait(["default"], 200)
+    await lane.wait(["default"], 5_000)
     assert time.monotonic() - began < 1
     proxy.release()
     async with asyncio.timeout(2):
