@@ -135,6 +135,18 @@ class Cancelled(Event, tag="cancelled", frozen=True, array_like=True):
     attempt: int
 
 
+class Quarantined(Event, tag="quarantined", frozen=True, array_like=True):
+    """What Redis had of the job could not be read and was set aside; the job is put back from history.
+
+    `run` is 0 where even that could not be read.
+    """
+
+    run: int
+    reason: str
+    record: str
+    """What was found, as JSON: the type of the key, and its content as far as it is text."""
+
+
 JobEvent = (
     Enqueued
     | Due
@@ -149,6 +161,7 @@ JobEvent = (
     | Died
     | CancelRequested
     | Cancelled
+    | Quarantined
 )
 
 

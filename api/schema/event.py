@@ -198,6 +198,16 @@ class JobCancelled(JobEvent):
     """Number of the attempt that ended with it; 0 where none was running."""
 
 
+@strawberry.type
+class JobQuarantined(JobEvent):
+    """The broker's record of the job could not be read; the job is put back into its queue from the history."""
+
+    reason: str
+    """What was wrong with the record."""
+    record: str
+    """The record as it was found, as JSON."""
+
+
 TYPES: dict[type[vocabulary.Event], type[JobEvent]] = {
     vocabulary.Enqueued: JobEnqueued,
     vocabulary.Due: JobDue,
@@ -212,5 +222,6 @@ TYPES: dict[type[vocabulary.Event], type[JobEvent]] = {
     vocabulary.Died: JobDied,
     vocabulary.CancelRequested: JobCancelRequested,
     vocabulary.Cancelled: JobCancelled,
+    vocabulary.Quarantined: JobQuarantined,
 }
 """What the broker emits: how the schema shows it."""

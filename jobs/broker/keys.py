@@ -5,14 +5,17 @@ All share one hash tag, so that a cluster keeps them on one node.
 | key                    | type   | what                                                                     |
 |------------------------|--------|--------------------------------------------------------------------------|
 | epoch                  | string | copy of the store's epoch; missing or lower: Redis lost its data         |
+| began                  | string | when that epoch began; older pushes are late                             |
 | reconciled             | string | the epoch in which Redis was last compared with the store to the end     |
 | clock                  | string | offset of the clock in ms; only tests set it                             |
 | job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
 | done:ID                | string | run of a job that ended and is recorded; expires                         |
-| ready:QUEUE:PRIORITY   | list   | ids of QUEUED jobs, next first                                           |
-| suspects:QUEUE         | list   | ids of QUEUED jobs whose process died twice; a session runs few at a time |
+| quarantine:ID          | any    | what was found instead of a sound job, as it was; expires                |
+| lost                   | list   | ENTRY:ID of jobs that were set aside and are not pushed again yet        |
+| ready:QUEUE:PRIORITY   | zset   | ids of QUEUED jobs that nobody holds, next first                         |
+| suspects:QUEUE         | zset   | the same for those whose process died twice; a session runs few at a time |
 | due                    | zset   | ids of SCHEDULED and RETRYING jobs by their time                         |
-| wake:QUEUE, wake::due  | list   | at most one marker: there may be work                                    |
+| wake:QUEUE, wake::due  | list   | at most one marker: there may be work; expires                           |
 | leases                 | zset   | worker sessions by the end of their lease                                |
 | reaping                | set    | sessions whose jobs are being taken back                                 |
 | session:SESSION        | hash   | info, vitals, wish, seen, last answer of each lane                       |
@@ -23,6 +26,7 @@ All share one hash tag, so that a cluster keeps them on one node.
 | events                 | stream | what happened; field `e`                                                 |
 | saq:QUEUE:KEY          | hash   | the job that holds a key of SAQ, and its notes (jobs/saq)                |
 | kept:ID                | hash   | an ended job of SAQ, for its ttl                                         |
+| behind                 | string | nothing is reserved until the recorder has caught up; expires            |
 | finals                 | list   | ENTRY:RUN:ID of final jobs, in the order of the stream                   |
 | token, turn*, reaper   | string | counters and the reaper's last call                                      |
 """
@@ -34,8 +38,11 @@ PREFIX = "{qq}"
 EPOCH = f"{PREFIX}:epoch"
 RECONCILED = f"{PREFIX}:reconciled"
 CLOCK = f"{PREFIX}:clock"
+LOST = f"{PREFIX}:lost"
 EVENTS = f"{PREFIX}:events"
+BEHIND = f"{PREFIX}:behind"
 LEASES = f"{PREFIX}:leases"
+DUE = f"{PREFIX}:due"
 WAKE_DUE = f"{PREFIX}:wake::due"
 JOB_PATTERN = f"{PREFIX}:job:*"
 
@@ -43,6 +50,11 @@ JOB_PATTERN = f"{PREFIX}:job:*"
 def job(job_id: str) -> str:
     """Key of a job."""
     return f"{PREFIX}:job:{job_id}"
+
+
+def done(job_id: str) -> str:
+    """Key of what is left of a job that ended and is recorded."""
+    return f"{PREFIX}:done:{job_id}"
 
 
 def job_id(key: bytes) -> str:

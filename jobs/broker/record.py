@@ -21,6 +21,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     recoveries: int = 0
     checkpoint: str = ""
     """JSON that the next attempt begins with."""
+    version: int = 0
+    """The last one that history knows of this run."""
     due_ms: int = 0
     """When it is to go on, where that is not the time that its spec says."""
 
@@ -136,6 +138,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerState(StrEnum):
     """What a worker process is doing."""
 
+    STARTING = "STARTING"
+    """It has a lease, and has not said yet how it is."""
     RUNNING = "RUNNING"
     """It takes jobs."""
     QUIET = "QUIET"

@@ -21,6 +21,8 @@ class SessionLost(Stale):
     """The worker's lease ran out and its jobs were taken back."""
 
 
+_SHARED = ("base", "job")
+"""What all scripts begin with, in this order."""
 _TAKE_IN = {"enqueue", "claim"}
 """Scripts that a full Redis refuses. All others finish work or free memory, and run also then."""
 _AWAY = ("MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "READONLY")
@@ -30,9 +32,9 @@ _AWAY = ("MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN
 def _load() -> dict[str, str]:
     folder = resources.files("jobs.broker") / "lua"
     texts = {entry.name.removesuffix(".lua"): entry.read_text() for entry in folder.iterdir()}
-    base = texts.pop("base")
+    shared = "\n".join(texts.pop(name) for name in _SHARED)
     flags = {name: "" if name in _TAKE_IN else " flags=allow-oom" for name in texts}
-    return {name: f"#!lua{flags[name]}\n{base}\n{text}" for name, text in texts.items()}
+    return {name: f"#!lua{flags[name]}\n{shared}\n{text}" for name, text in texts.items()}
 
 
 SOURCE = _load()

@@ -27,6 +27,7 @@ _LEADS_TO: dict[type, State] = {
     events.Reaped: State.QUEUED,
     events.Died: State.DEAD,
     events.Cancelled: State.CANCELLED,
+    events.Quarantined: State.QUEUED,
 }
 
 KEPT_MAX = 50_000

@@ -203,7 +203,7 @@ class ReadingQueue(RedisQueue):
         ids = await self._members("held")
         async with broker.client.pipeline(transaction=False) as pipeline:
             for number in CLASSES:
-                pipeline.lrange(f"{keys.PREFIX}:ready:{self.name}:{number}", 0, limit - 1)
+                pipeline.zrange(f"{keys.PREFIX}:ready:{self.name}:{number}", 0, limit - 1)
             pipeline.zrange(f"{keys.PREFIX}:due", 0, limit - 1)
             found = await broker.ask(pipeline.execute())
         ids += [job_id.decode() for part in found for job_id in part]

@@ -95,6 +95,8 @@ class Fold:
             self._log(row, event)
         elif isinstance(event, events.Progressed):
             self._progress(row, event)
+        elif isinstance(event, events.Quarantined):
+            self._quarantined(row, event)
         elif event.run > row.run or (event.run == row.run and row.state not in _FINAL and _counts(row, event)):
             if event.run > row.run:
                 _begin_run(row, event.run)
@@ -157,7 +159,7 @@ class Fold:
             case events.Cancelled():
                 self._end(row, event, AttemptState.CANCELLED)
                 _final(row, State.CANCELLED, event.at_ms)
-            case events.Progressed() | events.Logged():
+            case events.Progressed() | events.Logged() | events.Quarantined():
                 pass
             case _:
                 assert_never(event)
@@ -178,7 +180,16 @@ class Fold:
             AttemptRow(event.job, row.run, row.attempts, AttemptState.ACTIVE, event.worker, event.at_ms, None, None)
         )
 
-    def _lose(self, row: JobRow, event: events.Enqueued | events.Started) -> None:
+    def _quarantined(self, row: JobRow, event: events.Quarantined) -> None:
+        """Show the job as one that waits: the reconciler puts it back. The version may be a guess, and the run."""
+        if row.state not in _FINAL and (event.run >= row.run or not event.run):
+            self._lose(row, event)
+            if row.state == State.ACTIVE:
+                row.state, row.worker = State.QUEUED, None
+            row.version, row.updated_ms = max(row.version, event.version), event.at_ms
+            self.changed.add(event.job)
+
+    def _lose(self, row: JobRow, event: events.Enqueued | events.Started | events.Quarantined) -> None:
         """Close the attempt that was running when Redis lost the job."""
         if row.state == State.ACTIVE and row.attempts:
             self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))

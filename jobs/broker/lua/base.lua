@@ -1,15 +1,9 @@
--- The beginning of every script: its request, the clock, and the few steps that all transitions share.
+-- The beginning of every script: its request, the clock, and what it gathers to write at its end (commit).
 --
 -- KEYS[1]  prefix of all keys (keys.py); its hash tag keeps them on one node of a cluster
 -- ARGV[1]  request, msgpack
 -- ARGV[2]  epoch that the caller believes in; "" for the scripts that set it
 -- Answer   msgpack; or an error: EPOCH (the caller's epoch is not the broker's), LOST (its session ended)
---
--- A job is a hash. Its fields, short because there may be millions:
---   s state  r run  v version  q queue  t task  p priority  b spec (JSON)  d due_ms  u updated_ms
---   a attempts started  g attempts that do not count  c crashes  n fencing token ('' = free)  w session
---   st start_ms of the last attempt  x '1' = cancel requested  pr progress  cp checkpoint  e error  z result
---   y reason  rc recoveries
 local P = KEYS[1] .. ':'
 local request = cmsgpack.unpack(ARGV[1])
 local clock = redis.call('TIME')
@@ -23,15 +17,28 @@ end
 local FINAL = { COMPLETED = true, CANCELLED = true, DEAD = true }
 local WAITING = { QUEUED = true, SCHEDULED = true, RETRYING = true, BLOCKED = true }
 
-local events, finals, deltas, woken = {}, {}, {}, {}
+local events, finals, lost, deltas, woken = {}, {}, {}, {}, {}
 
-local function job_key(id)
-  return P .. 'job:' .. id
+-- The last moment that others can still write as a date; later ones mean this one.
+local LAST = 253402300799999
+local function moment(ms)
+  return math.max(0, math.min(ms, LAST))
 end
 
 -- Versions begin with the epoch, so they rise also where Redis came back with an older state.
 local function next_version(version)
   return math.max((tonumber(version) or 0) + 1, tonumber(epoch) * 1000000)
+end
+
+-- Fencing tokens. Their numbers are times in microseconds, so an older copy of Redis does not give one twice.
+local function new_tokens(number)
+  local first = math.max((tonumber(redis.call('GET', P .. 'token')) or 0) + 1, clock[1] * 1000000 + clock[2])
+  redis.call('SET', P .. 'token', first + number - 1)
+  local tokens = {}
+  for i = 1, number do
+    tokens[i] = string.format('%s-%.0f', epoch, first + i - 1)
+  end
+  return tokens
 end
 
 local function emit(...)
@@ -51,129 +58,15 @@ local function move(queue, from, to)
   end
 end
 
--- A job whose worker has died twice while it ran is a suspect. A session runs one suspect at a time, so
--- that the one that kills its worker does not take the others with it a third time.
-local SUSPECT_CRASHES, POISON_CRASHES = 2, 3
-local function make_ready(id, queue, priority, in_front, crashes)
-  local list = 'ready:' .. queue .. ':' .. priority
-  if (tonumber(crashes) or 0) >= SUSPECT_CRASHES then
-    list = 'suspects:' .. queue
-  end
-  redis.call(in_front and 'LPUSH' or 'RPUSH', P .. list, id)
-  woken[queue] = true
-end
-
--- Wait for a time. Whoever waits for the next due job has to hear of one that comes before it.
-local function make_due(id, queue, due)
-  redis.call('ZADD', P .. 'due', due, id)
-  if redis.call('ZRANGE', P .. 'due', 0, 0)[1] == id then
-    woken[queue] = true
-    woken[':due'] = true
-  end
-end
-
--- A final job stays as it is until the recorder has read its last event (forget.lua).
-local function make_final(id, run, state, from, queue)
-  finals[#finals + 1] = run .. ':' .. id
-  move(queue, from, state)
-end
-
--- What is due becomes QUEUED.
-local function promote(limit)
-  local ids = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, limit)
-  for _, id in ipairs(ids) do
-    redis.call('ZREM', P .. 'due', id)
-    local s, v, r, q, p, c = unpack(redis.call('HMGET', job_key(id), 's', 'v', 'r', 'q', 'p', 'c'))
-    if s == 'SCHEDULED' or s == 'RETRYING' then
-      v = next_version(v)
-      redis.call('HSET', job_key(id), 's', 'QUEUED', 'v', v, 'u', now)
-      emit('due', id, v, now, tonumber(r))
-      move(q, s, 'QUEUED')
-      make_ready(id, q, p, false, c)
-    end
-  end
-  return #ids
-end
-
--- Milliseconds until the next due job, at most `most`.
-local function until_due(most)
-  local head = redis.call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')
-  if not head[2] then
-    return most
-  end
-  return math.max(0, math.min(most, tonumber(head[2]) - now))
-end
-
--- A reserved job that was not started goes back to where it came from, without a trace.
-local function put_back(id, queue, priority, crashes)
-  redis.call('HSET', job_key(id), 'n', '', 'w', '')
-  make_ready(id, queue, priority, true, crashes)
-end
-
--- The process that ran an active job is gone. A crash does not count as an attempt; the third one ends the job.
--- `failure` is what is known of it, as JSON, or '' where only the worker is known to be lost.
-local function crash_job(id, session, failure)
-  local key = job_key(id)
-  local v, r, q, p, a, g, c, x = unpack(redis.call('HMGET', key, 'v', 'r', 'q', 'p', 'a', 'g', 'c', 'x'))
-  v, r, a, c = next_version(v), tonumber(r), tonumber(a), (tonumber(c) or 0) + 1
-  redis.call('HSET', key, 'v', v, 'n', '', 'w', '', 'c', c, 'u', now)
-  if x == '1' then
-    redis.call('HSET', key, 's', 'CANCELLED')
-    emit('cancelled', id, v, now, r, a)
-    make_final(id, r, 'CANCELLED', 'ACTIVE', q)
-  elseif c >= POISON_CRASHES then
-    if failure == '' then
-      failure = '{"type":"WORKER_LOST","message":"The worker process ended ' .. c .. ' times while it ran this job."}'
-    end
-    redis.call('HSET', key, 's', 'DEAD', 'y', 'POISON', 'e', failure)
-    emit('died', id, v, now, r, a, 'POISON', failure)
-    make_final(id, r, 'DEAD', 'ACTIVE', q)
-  else
-    redis.call('HSET', key, 's', 'QUEUED', 'g', (tonumber(g) or 0) + 1)
-    emit('reaped', id, v, now, r, a, c, session, failure)
-    move(q, 'ACTIVE', 'QUEUED')
-    make_ready(id, q, p, true, c)
-  end
-end
-
--- The job's worker is gone. Tells whether the job ran there.
-local function reap_job(id, session)
-  local s, q, p, w, c = unpack(redis.call('HMGET', job_key(id), 's', 'q', 'p', 'w', 'c'))
-  if w ~= session or (s ~= 'QUEUED' and s ~= 'ACTIVE') then
-    return false
-  end
-  if s == 'QUEUED' then
-    put_back(id, q, p, c)
-    return false
-  end
-  crash_job(id, session, '')
-  return true
-end
-
--- Take a session's jobs away from it, at most `limit` a call. Returns the reaped ids and whether nothing is left.
-local function end_session(session, limit)
-  redis.call('ZREM', P .. 'leases', session)
-  redis.call('SADD', P .. 'reaping', session)
-  local reaped = {}
-  for _, id in ipairs(redis.call('SPOP', P .. 'held:' .. session, limit)) do
-    if reap_job(id, session) then
-      reaped[#reaped + 1] = id
-    end
-  end
-  local done = redis.call('SCARD', P .. 'held:' .. session) == 0
-  if done then
-    redis.call('DEL', P .. 'session:' .. session, P .. 'session:' .. session .. ':suspects', P .. 'cancel:' .. session)
-    redis.call('SREM', P .. 'reaping', session)
-  end
-  return reaped, done
-end
-
 -- One command for many members; Lua's stack bounds how many arguments a call can have.
 local function in_chunks(command, key, members)
   for first = 1, #members, 1000 do
     redis.call(command, key, unpack(members, first, math.min(first + 999, #members)))
   end
 end
+
+-- A marker is of use to whoever looks within seconds; none is left in a queue that nobody serves.
+local WAKE_MS = 10000
 
 -- Write what the script has gathered: one entry of the stream, the counters, the markers that wake workers.
 local function commit(answer)
@@ -182,18 +75,23 @@ local function commit(answer)
     for i, ended in ipairs(finals) do
       finals[i] = entry .. ':' .. ended
     end
+    for i, id in ipairs(lost) do
+      lost[i] = entry .. ':' .. id
+    end
     in_chunks('RPUSH', P .. 'finals', finals)
+    in_chunks('RPUSH', P .. 'lost', lost)
   end
   for queue, states in pairs(deltas) do
     for state, delta in pairs(states) do
-      if delta ~= 0 then
-        redis.call('HINCRBY', P .. 'count:' .. queue, state, delta)
+      if delta ~= 0 and redis.call('HINCRBY', P .. 'count:' .. queue, state, delta) <= 0 then
+        redis.call('HDEL', P .. 'count:' .. queue, state)
       end
     end
   end
   for queue in pairs(woken) do
     if redis.call('LLEN', P .. 'wake:' .. queue) == 0 then
       redis.call('RPUSH', P .. 'wake:' .. queue, '1')
+      redis.call('PEXPIRE', P .. 'wake:' .. queue, WAKE_MS)
     end
   end
   return cmsgpack.pack(answer)

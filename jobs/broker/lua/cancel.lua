@@ -3,24 +3,20 @@
 -- answer   { "CANCELLED" | "REQUESTED" | "FINAL" | "UNKNOWN" ... }
 local answer = {}
 for i, id in ipairs(request[1]) do
-  local key = job_key(id)
-  local s, v, r, q, w, x = unpack(redis.call('HMGET', key, 's', 'v', 'r', 'q', 'w', 'x'))
-  if not s then
+  local job = read_job(id)
+  if not job then
     answer[i] = redis.call('EXISTS', P .. 'done:' .. id) == 1 and 'FINAL' or 'UNKNOWN'
-  elseif WAITING[s] then
-    v = next_version(v)
-    -- its id in a list of ready jobs is skipped when it is drawn
-    redis.call('ZREM', P .. 'due', id)
-    redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
-    emit('cancelled', id, v, now, tonumber(r), 0)
-    make_final(id, r, 'CANCELLED', s, q)
+  elseif WAITING[job.s] then
+    leave(job)
+    become(job, 'CANCELLED')
+    emit('cancelled', id, job.v, now, job.r, 0)
     answer[i] = 'CANCELLED'
-  elseif s == 'ACTIVE' then
-    if x ~= '1' then
-      v = next_version(v)
-      redis.call('HSET', key, 'x', '1', 'v', v, 'u', now)
-      redis.call('SADD', P .. 'cancel:' .. w, id)
-      emit('cancel_requested', id, v, now, tonumber(r))
+  elseif job.s == 'ACTIVE' then
+    if not job.x then
+      job.v = next_version(job.v)
+      redis.call('HSET', job.key, 'x', '1', 'v', job.v, 'u', now)
+      redis.call('SADD', P .. 'cancel:' .. job.w, id)
+      emit('cancel_requested', id, job.v, now, job.r)
     end
     answer[i] = 'REQUESTED'
   else

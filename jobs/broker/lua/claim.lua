@@ -9,9 +9,10 @@ local answer = {}
 for i, claim in ipairs(request) do
   local record, id, due = P .. 'saq:' .. claim[1], claim[2], claim[3]
   local holder, at = unpack(redis.call('HMGET', record, 'id', 'at'))
-  local s = holder and redis.call('HGET', job_key(holder), 's')
-  local ended = holder and (s and FINAL[s] or redis.call('EXISTS', P .. 'done:' .. holder, P .. 'kept:' .. holder) > 0)
-  if s and not ended then
+  local job = holder and read_job(holder)
+  local ended = job and FINAL[job.s]
+    or holder and redis.call('EXISTS', P .. 'done:' .. holder, P .. 'kept:' .. holder) > 0
+  if job and not ended then
     answer[i] = ''
   elseif holder and not ended and tonumber(at) + PUSH_MS > now then
     answer[i] = holder

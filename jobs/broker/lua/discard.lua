@@ -4,15 +4,12 @@
 local removed = 0
 for _, pair in ipairs(request[1]) do
   local id, run = pair[1], pair[2]
-  local s, r, q, w = unpack(redis.call('HMGET', job_key(id), 's', 'r', 'q', 'w'))
-  if s and not FINAL[s] and tonumber(r) <= run then
-    redis.call('ZREM', P .. 'due', id)
-    if w and w ~= '' then
-      redis.call('SREM', P .. 'held:' .. w, id)
-    end
-    redis.call('DEL', job_key(id))
-    redis.call('SET', P .. 'done:' .. id, run, 'PX', 20000)
-    count(q, s, -1)
+  local job = read_job(id)
+  if job and not FINAL[job.s] and job.r <= run then
+    leave(job)
+    redis.call('DEL', job.key)
+    redis.call('SET', P .. 'done:' .. id, run, 'PX', TOMBSTONE_MS)
+    count(job.q, job.s, -1)
     removed = removed + 1
   end
 end

@@ -1,38 +1,43 @@
 -- Take jobs in. A job that is known with this run or a newer one is left as it is.
 -- request  { deadline_ms, recovered, jobs: { id, run, queue, task, priority, due_ms, spec, in_store, attempts, uncharged,
---            crashes, recoveries, checkpoint } ... }
+--            crashes, recoveries, checkpoint, version } ... }
 -- answer   { outcome ... }: "NEW", "KNOWN", or "LATE" for all where the deadline has passed
+-- A push has PUSH_MS to arrive. One that was sent before this epoch began is late too: its job may have run and
+-- been forgotten in an earlier one.
+local PUSH_MS = 10000
 local deadline, recovered, jobs = request[1], request[2], request[3]
+local began = tonumber(redis.call('GET', P .. 'began') or 0)
+local late = now > deadline or deadline < began + PUSH_MS
 local answer = {}
-for i, job in ipairs(jobs) do
-  local id, run, queue, task, priority, due, spec, in_store, attempts, uncharged, crashes, recoveries, checkpoint =
-    unpack(job, 1, 13)
-  local key = job_key(id)
-  local known = tonumber(redis.call('HGET', key, 'r') or redis.call('GET', P .. 'done:' .. id) or 0)
-  if known >= run then
+for i, item in ipairs(jobs) do
+  local id, run, queue, task, priority, due, spec, in_store, attempts, uncharged, crashes, recoveries, checkpoint, version =
+    unpack(item, 1, 14)
+  due = moment(due)
+  local known = read_job(id)
+  local newest = known and known.r or tonumber(redis.call('GET', P .. 'done:' .. id) or 0)
+  if newest >= run then
     answer[i] = 'KNOWN'
-  elseif now > deadline then
+  elseif late then
     answer[i] = 'LATE'
   else
+    if known and not FINAL[known.s] then
+      leave(known)
+      count(known.q, known.s, -1)
+    end
     local state = due > now and 'SCHEDULED' or 'QUEUED'
-    local version = next_version(0)
-    local s, q = unpack(redis.call('HMGET', key, 's', 'q'))
-    if s and not FINAL[s] then
-      redis.call('ZREM', P .. 'due', id)
-      count(q, s, -1)
-    end
-    redis.call('DEL', key)
-    redis.call('HSET', key, 's', state, 'r', run, 'v', version, 'q', queue, 't', task, 'p', priority, 'b', spec,
-      'd', due, 'u', now, 'a', attempts, 'g', uncharged, 'c', crashes, 'n', '', 'rc', recoveries)
+    local job = { id = id, key = job_key(id), q = queue, p = priority, c = crashes, v = next_version(version) }
+    redis.call('DEL', job.key)
+    redis.call('HSET', job.key, 's', state, 'r', run, 'v', job.v, 'q', queue, 't', task, 'p', priority, 'b', spec,
+      'd', due, 'u', now, 'a', attempts, 'g', uncharged, 'c', crashes, 'n', '', 'w', '', 'rc', recoveries)
     if checkpoint ~= '' then
-      redis.call('HSET', key, 'cp', checkpoint)
+      redis.call('HSET', job.key, 'cp', checkpoint)
     end
-    emit('enqueued', id, version, now, run, state, queue, task, priority, due, recovered, in_store and '' or spec)
+    emit('enqueued', id, job.v, now, run, state, queue, task, priority, due, recovered, in_store and '' or spec)
     count(queue, state, 1)
     if state == 'QUEUED' then
-      make_ready(id, queue, priority, false, crashes)
+      make_ready(job, false)
     else
-      make_due(id, queue, due)
+      make_due(job, due)
     end
     answer[i] = 'NEW'
   end

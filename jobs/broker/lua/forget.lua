@@ -2,7 +2,6 @@
 -- that was on its way all the time does not run the job again.
 -- request  { recorded ms, recorded seq, limit (at most 5,000) }
 -- answer   how many entries were read; fewer than the limit: all that is recorded is forgotten
-local TOMBSTONE_MS = 20000
 local ms, seq, limit = unpack(request, 1, 3)
 local head = redis.call('LRANGE', P .. 'finals', 0, limit - 1)
 local read, keys = 0, {}
@@ -13,11 +12,11 @@ for _, entry in ipairs(head) do
     break
   end
   read = read + 1
-  local s, r = unpack(redis.call('HMGET', job_key(id), 's', 'r'))
+  local job = read_job(id)
   -- a job that was run again meanwhile is alive, or has ended in an event that is not recorded yet
-  if s and FINAL[s] and r == run then
-    keys[#keys + 1] = job_key(id)
-    redis.call('SET', P .. 'done:' .. id, r, 'PX', TOMBSTONE_MS)
+  if job and FINAL[job.s] and job.r == tonumber(run) then
+    keys[#keys + 1] = job.key
+    redis.call('SET', P .. 'done:' .. id, run, 'PX', TOMBSTONE_MS)
   end
 end
 if #keys > 0 then

@@ -7,26 +7,25 @@
 local answer = {}
 for i, item in ipairs(request) do
   local name, id, token, ended, ttl, fields = unpack(item, 1, 6)
-  local record, key = P .. 'saq:' .. name, job_key(id)
-  local s, n, x = unpack(redis.call('HMGET', key, 's', 'n', 'x'))
+  local record, job = P .. 'saq:' .. name, read_job(id)
   answer[i] = false
-  if s and redis.call('HGET', record, 'id') == id then
-    local final = FINAL[s] or false
-    answer[i] = ended or not final and (token == '' or n == token)
+  if job and redis.call('HGET', record, 'id') == id then
+    local final = FINAL[job.s] or false
+    answer[i] = ended or not final and (token == '' or job.n == token)
     if answer[i] and #fields > 0 then
       redis.call('HSET', record, unpack(fields))
     end
     if final and ttl < 0 then
       redis.call('DEL', record)
     elseif final then
-      redis.call('COPY', key, P .. 'kept:' .. id, 'REPLACE')
+      redis.call('COPY', job.key, P .. 'kept:' .. id, 'REPLACE')
       redis.call('PERSIST', record)
       if ttl > 0 then
         redis.call('PEXPIRE', P .. 'kept:' .. id, ttl)
         redis.call('PEXPIRE', record, ttl)
       end
     end
-    redis.call('PUBLISH', 'saq:job:' .. name, not final and x == '1' and 'ABORTING' or s)
+    redis.call('PUBLISH', 'saq:job:' .. name, not final and job.x and 'ABORTING' or job.s)
   end
 end
 return commit(answer)

@@ -3,12 +3,11 @@
 -- answer   { true | false ... }; false: it was started, or is somebody else's by now
 local answer = {}
 for i, pair in ipairs(request) do
-  local id, token = pair[1], pair[2]
-  local s, n, q, p, w, c = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'q', 'p', 'w', 'c'))
-  answer[i] = s == 'QUEUED' and n == token
+  local job = read_job(pair[1])
+  answer[i] = job ~= nil and job.s == 'QUEUED' and job.n == pair[2]
   if answer[i] then
-    redis.call('SREM', P .. 'held:' .. w, id)
-    put_back(id, q, p, c)
+    leave(job)
+    put_back(job)
   end
 end
 return commit(answer)

@@ -1,7 +1,9 @@
 -- Open, renew, steer or close a worker's session: the lease under which it holds its jobs.
 -- request  { "open", session, lease_ms, info (JSON) } | { "renew", session, lease_ms, vitals (JSON) }
---          | { "steer", session, wish (JSON) } | { "rouse", session, queues } | { "close", session }
--- answer   { alive, cancelled ids, wish (JSON) or "" }; after "close": { jobs are left, {}, "" }
+--          | { "steer", session, wish (JSON), the one that it takes the place of (JSON) or "" for any }
+--          | { "rouse", session, queues } | { "close", session }
+-- answer   { alive, cancelled ids, wish (JSON) or "" }; after "close": { jobs are left, {}, "" };
+--          after "steer": with the wish that holds
 -- "rouse" wakes another worker where there is work: this one was woken for it perhaps, and does not take it.
 -- A lease that ran out can still be renewed until the reaper has begun with it: nobody else has its jobs yet.
 local verb, session = request[1], request[2]
@@ -20,13 +22,17 @@ if verb == 'renew' then
   return commit({ true, redis.call('SMEMBERS', P .. 'cancel:' .. session), redis.call('HGET', session_key, 'wish') or '' })
 end
 if verb == 'steer' then
+  local held = redis.call('HGET', session_key, 'wish') or '{}'
+  if request[4] ~= '' and request[4] ~= held then
+    return commit({ true, {}, held })
+  end
   redis.call('HSET', session_key, 'wish', request[3])
-  return commit({ true, {}, '' })
+  return commit({ true, {}, request[3] })
 end
 if verb == 'rouse' then
   for _, queue in ipairs(request[3]) do
     for class = 0, 4 do
-      woken[queue] = woken[queue] or redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class) > 0 or nil
+      woken[queue] = woken[queue] or redis.call('ZCARD', P .. 'ready:' .. queue .. ':' .. class) > 0 or nil
     end
   end
   return commit({ true, {}, '' })

@@ -7,24 +7,21 @@ if not redis.call('ZSCORE', P .. 'leases', session) then
 end
 local answer = {}
 for i, pair in ipairs(jobs) do
-  local id, token = pair[1], pair[2]
-  local key = job_key(id)
-  local s, n, r, v, a, q, w = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'w'))
-  if n ~= token then
-    -- the session may hold the job again, under another token
-    if w ~= session then
-      redis.call('SREM', P .. 'held:' .. session, id)
+  local job = read_job(pair[1])
+  if not job or job.n ~= pair[2] then
+    if not job or job.w ~= session then
+      redis.call('SREM', P .. 'held:' .. session, pair[1])
     end
     answer[i] = false
-  elseif s == 'QUEUED' then
-    v, a = next_version(v), tonumber(a) + 1
-    redis.call('HSET', key, 's', 'ACTIVE', 'v', v, 'a', a, 'st', now, 'u', now)
-    emit('started', id, v, now, tonumber(r), a, session)
-    move(q, 'QUEUED', 'ACTIVE')
+  elseif job.s == 'QUEUED' then
+    job.v, job.a = next_version(job.v), job.a + 1
+    redis.call('HSET', job.key, 's', 'ACTIVE', 'v', job.v, 'a', job.a, 'st', now, 'u', now)
+    emit('started', job.id, job.v, now, job.r, job.a, session)
+    move(job.q, 'QUEUED', 'ACTIVE')
     answer[i] = true
   else
     -- the answer to the first call was lost
-    answer[i] = s == 'ACTIVE'
+    answer[i] = job.s == 'ACTIVE'
   end
 end
 return commit(answer)

@@ -13,93 +13,94 @@ end
 
 -- { id, token, run, attempt, uncharged, crashes, spec, checkpoint } of a job that waits for its start
 local function read(id)
-  local s, n, r, a, g, c, b, cp = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'a', 'g', 'c', 'b', 'cp'))
-  if s == 'QUEUED' then
-    return { id, n, tonumber(r), tonumber(a) + 1, tonumber(g), tonumber(c), b, cp or '' }
+  local job = read_job(id)
+  if job and job.s == 'QUEUED' then
+    local spec, checkpoint = unpack(redis.call('HMGET', job.key, 'b', 'cp'))
+    if not spec then
+      return set_aside(id, job, 'Its field "b" is missing.')
+    end
+    return { id, job.n, job.r, job.a + 1, job.g, job.c, spec, checkpoint or '' }
   end
 end
 
 local last = redis.call('HGET', session_key, 'lane:' .. lane)
 if last then
   local done = cmsgpack.unpack(last)
-  if done[1] == number then
+  if number <= done[1] then
     local again = {}
-    for _, pair in ipairs(done[2]) do
+    -- nobody waits for the answer to an older number, which was held up on its way
+    for _, pair in ipairs(number == done[1] and done[2] or {}) do
       local job = read(pair[1])
       -- one that was taken away or has started meanwhile is not handed out twice
       if job and job[2] == pair[2] then
         again[#again + 1] = job
       end
     end
-    return cmsgpack.pack({ again, done[3], 0 })
+    return commit({ again, done[3], 0 })
   end
 end
 
 local ended = {
-  complete = function(id, key, v, r, a, q, result)
-    redis.call('HSET', key, 's', 'COMPLETED', 'v', v, 'n', '', 'w', '', 'u', now, 'z', result, 'e', '')
-    emit('completed', id, v, now, r, a, result)
-    make_final(id, r, 'COMPLETED', 'ACTIVE', q)
+  complete = function(job, result)
+    become(job, 'COMPLETED', 'z', result, 'e', '')
+    emit('completed', job.id, job.v, now, job.r, job.a, result)
   end,
-  retry = function(id, key, v, r, a, q, failure, delay)
-    redis.call('HSET', key, 's', 'RETRYING', 'v', v, 'n', '', 'w', '', 'u', now, 'd', now + delay, 'e', failure)
-    emit('retrying', id, v, now, r, a, now + delay, failure)
-    move(q, 'ACTIVE', 'RETRYING')
-    make_due(id, q, now + delay)
+  retry = function(job, failure, delay)
+    local due = moment(now + delay)
+    become(job, 'RETRYING', 'd', due, 'e', failure)
+    emit('retrying', job.id, job.v, now, job.r, job.a, due, failure)
+    make_due(job, due)
   end,
-  snooze = function(id, key, v, r, a, q, delay)
-    redis.call('HSET', key, 's', 'SCHEDULED', 'v', v, 'n', '', 'w', '', 'u', now, 'd', now + delay)
-    redis.call('HINCRBY', key, 'g', 1)
-    emit('snoozed', id, v, now, r, a, now + delay)
-    move(q, 'ACTIVE', 'SCHEDULED')
-    make_due(id, q, now + delay)
+  snooze = function(job, delay)
+    local due = moment(now + delay)
+    become(job, 'SCHEDULED', 'd', due, 'g', job.g + 1)
+    emit('snoozed', job.id, job.v, now, job.r, job.a, due)
+    make_due(job, due)
   end,
-  release = function(id, key, v, r, a, q)
-    redis.call('HSET', key, 's', 'QUEUED', 'v', v, 'n', '', 'w', '', 'u', now)
-    redis.call('HINCRBY', key, 'g', 1)
-    emit('released', id, v, now, r, a)
-    move(q, 'ACTIVE', 'QUEUED')
-    local p, c = unpack(redis.call('HMGET', key, 'p', 'c'))
-    make_ready(id, q, p, true, c)
+  release = function(job)
+    become(job, 'QUEUED', 'g', job.g + 1)
+    emit('released', job.id, job.v, now, job.r, job.a)
+    make_ready(job, true)
   end,
-  cancel = function(id, key, v, r, a, q)
-    redis.call('HSET', key, 's', 'CANCELLED', 'v', v, 'n', '', 'w', '', 'u', now)
-    emit('cancelled', id, v, now, r, a)
-    make_final(id, r, 'CANCELLED', 'ACTIVE', q)
+  cancel = function(job)
+    become(job, 'CANCELLED')
+    emit('cancelled', job.id, job.v, now, job.r, job.a)
   end,
-  die = function(id, key, v, r, a, q, reason, failure)
-    redis.call('HSET', key, 's', 'DEAD', 'v', v, 'n', '', 'w', '', 'u', now, 'y', reason, 'e', failure)
-    emit('died', id, v, now, r, a, reason, failure)
-    make_final(id, r, 'DEAD', 'ACTIVE', q)
+  die = function(job, reason, failure)
+    become(job, 'DEAD', 'y', reason, 'e', failure)
+    emit('died', job.id, job.v, now, job.r, job.a, reason, failure)
   end,
-  crash = function(id, _, _, _, _, _, failure)
-    crash_job(id, session, failure)
+  crash = function(job, failure)
+    crash_job(job, session, failure)
   end,
 }
 
 local stale, given_back = {}, {}
 for _, item in ipairs(finished) do
   local id, token, outcome, first, second = unpack(item, 1, 5)
-  local key = job_key(id)
-  local s, n, r, v, a, q, x, w = unpack(redis.call('HMGET', key, 's', 'n', 'r', 'v', 'a', 'q', 'x', 'w'))
-  if s == 'ACTIVE' and n == token then
-    if x == '1' then
+  local job = read_job(id)
+  -- after a stale result the session may hold the job again, under another token
+  if not job or job.n == token or job.w ~= session then
+    given_back[#given_back + 1] = id
+  end
+  if job and job.s == 'ACTIVE' and job.n == token then
+    if job.x then
       redis.call('SREM', P .. 'cancel:' .. session, id)
       -- a cancelled job does not get another attempt
       if outcome == 'retry' or outcome == 'snooze' or outcome == 'release' then
         outcome = 'cancel'
       end
     end
-    ended[outcome](id, key, next_version(v), tonumber(r), tonumber(a), q, first, second)
+    ended[outcome](job, first, second)
   else
     stale[#stale + 1] = id
   end
-  -- after a stale result the session may hold the job again, under another token
-  if n == token or w ~= session then
-    given_back[#given_back + 1] = id
-  end
 end
 in_chunks('SREM', P .. 'held:' .. session, given_back)
+
+-- While the recorder is too far behind, what runs may end and nothing begins (jobs/services/trimmer.py).
+local behind = redis.call('EXISTS', P .. 'behind') == 1
+want = behind and 0 or want
 
 promote(100)
 
@@ -121,10 +122,11 @@ end
 
 local reserved, seen = {}, {}
 local function take_from(list, most)
-  local ids = most > 0 and redis.call('LPOP', P .. list, most)
-  for _, id in ipairs(ids or {}) do
+  local drawn = most > 0 and redis.call('ZPOPMIN', P .. list, most) or {}
+  for i = 1, #drawn, 2 do
+    local id = drawn[i]
     local job = not seen[id] and read(id)
-    -- an id in the list whose job was cancelled or reserved meanwhile is skipped
+    -- the id of a job that was set aside may be left over
     if job and job[2] == '' then
       seen[id] = true
       reserved[#reserved + 1] = job
@@ -145,7 +147,7 @@ for _, id in ipairs(redis.call('SMEMBERS', suspects_key)) do
   else
     redis.call('SREM', suspects_key, id)
     for _, queue in ipairs(queues) do
-      woken[queue] = woken[queue] or redis.call('LLEN', P .. 'suspects:' .. queue) > 0 or nil
+      woken[queue] = woken[queue] or redis.call('ZCARD', P .. 'suspects:' .. queue) > 0 or nil
     end
   end
 end
@@ -159,9 +161,9 @@ local function take_suspects(queue)
 end
 
 local function waiting(queue)
-  local length = suspects < suspects_max and redis.call('LLEN', P .. 'suspects:' .. queue) or 0
+  local length = suspects < suspects_max and redis.call('ZCARD', P .. 'suspects:' .. queue) or 0
   for class = 0, 4 do
-    length = length + redis.call('LLEN', P .. 'ready:' .. queue .. ':' .. class)
+    length = length + redis.call('ZCARD', P .. 'ready:' .. queue .. ':' .. class)
   end
   return length
 end
@@ -198,15 +200,15 @@ end
 
 local held, tokens = {}, {}
 if #reserved > 0 then
-  local first = redis.call('INCRBY', P .. 'token', #reserved) - #reserved
+  local fresh = new_tokens(#reserved)
   for i, job in ipairs(reserved) do
-    job[2] = epoch .. '-' .. first + i
+    job[2] = fresh[i]
     redis.call('HSET', job_key(job[1]), 'n', job[2], 'w', session)
     held[i], tokens[i] = job[1], { job[1], job[2] }
   end
   in_chunks('SADD', P .. 'held:' .. session, held)
 end
 
-local wait = left > 0 and 0 or until_due(5000)
+local wait = behind and 1000 or left > 0 and 0 or until_due(5000)
 redis.call('HSET', session_key, 'lane:' .. lane, cmsgpack.pack({ number, tokens, stale }))
 return commit({ reserved, stale, wait })

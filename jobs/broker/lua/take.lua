@@ -5,23 +5,22 @@ local session, ids = request[1], request[2]
 if not redis.call('ZSCORE', P .. 'leases', session) then
   return redis.error_reply('LOST')
 end
+local BY_HAND = '-taken'
 local answer = {}
 for i, id in ipairs(ids) do
-  local s, n, v, r, q = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'v', 'r', 'q'))
-  if s == 'SCHEDULED' or s == 'RETRYING' then
-    v = next_version(v)
-    redis.call('ZREM', P .. 'due', id)
-    redis.call('HSET', job_key(id), 's', 'QUEUED', 'v', v, 'u', now)
-    emit('due', id, v, now, tonumber(r))
-    move(q, s, 'QUEUED')
-    s = 'QUEUED'
-  end
+  local job = read_job(id)
   answer[i] = ''
-  if s == 'QUEUED' and n == '' then
-    -- its id in a list of ready jobs is skipped when it is drawn
-    answer[i] = epoch .. '-' .. redis.call('INCR', P .. 'token')
-    redis.call('HSET', job_key(id), 'n', answer[i], 'w', session)
+  if job and WAITING[job.s] and job.n == '' then
+    leave(job)
+    if job.s ~= 'QUEUED' then
+      promote_job(job)
+    end
+    answer[i] = new_tokens(1)[1] .. BY_HAND
+    redis.call('HSET', job.key, 'n', answer[i], 'w', session)
     redis.call('SADD', P .. 'held:' .. session, id)
+  elseif job and job.s == 'QUEUED' and job.w == session and job.n:sub(-#BY_HAND) == BY_HAND then
+    -- the answer to the first call was lost
+    answer[i] = job.n
   end
 end
 return commit(answer)

@@ -214,8 +214,8 @@ class Jobs(RuleBasedStateMachine):
         places: set[bytes] = set(self.wait(client.zrange("{qq}:due", 0, -1)))
         for queue in QUEUES:
             for priority in Priority:
-                places |= set(self.wait(client.lrange(f"{{qq}}:ready:{queue}:{int(priority)}", 0, -1)))
-            places |= set(self.wait(client.lrange(f"{{qq}}:suspects:{queue}", 0, -1)))
+                places |= set(self.wait(client.zrange(f"{{qq}}:ready:{queue}:{int(priority)}", 0, -1)))
+            places |= set(self.wait(client.zrange(f"{{qq}}:suspects:{queue}", 0, -1)))
         for key in self.wait(client.keys("{qq}:held:*")):
             places |= self.wait(client.smembers(key))
         assert unfinished <= {place.decode() for place in places}

@@ -57,7 +57,7 @@ async def test_job_runs_to_its_end(broker: Broker, session: Session) -> None:
     assert kinds == [Enqueued, Started, Completed]
     versions = [event.version for event in await events(broker)]
     assert versions == [1_000_000, 1_000_001, 1_000_002]
-    assert (await broker.counts(QUEUES))["default"] == dict.fromkeys((State.QUEUED, State.ACTIVE), 0)
+    assert await broker.counts(QUEUES) == {"default": {}}
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ async def test_discard_removes_what_history_knows_as_ended(broker: Broker, sessi
     assert await broker.discard([(job_id, 1)]) == 1
     assert await broker.jobs([job_id]) == {}
     assert (await session.lane(0).step([], 1, QUEUES)).reserved == []
-    assert (await broker.counts(QUEUES))["default"][State.QUEUED] == 0
+    assert await broker.counts(QUEUES) == {"default": {}}
 
 
 async def test_workers_are_listed(broker: Broker, session: Session) -> None:
