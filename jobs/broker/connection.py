@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
 from logging import INFO, NOTSET, WARNING
 from typing import Any
 
@@ -27,6 +28,8 @@ BLOCK_MAX_MS = 2_000
 """How long a call may ask Redis to wait: short enough to tell a silent server from one that waits."""
 CONNECTIONS = 32
 RETRY_S = 0.2
+TAIL_S = 2 * CALL_TIMEOUT_S
+"""Connections that died in an outage are found dead one after the other, for so long after its end."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4_000}
 """A peer that is gone without a word is noticed after four seconds, also where nothing is sent (Linux)."""
 
@@ -37,16 +40,18 @@ class Outage:
     May be used by all threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._guard = threading.Lock()
         self._said = NOTSET
+        self._over_at = -TAIL_S
 
     def began(self, error: Exception) -> None:
         """Take note of a call that failed."""
         # A new epoch is part of every start.
         level = INFO if isinstance(error, EpochChanged) else WARNING
         with self._guard:
-            if level > self._said:
+            if level > self._said and self._monotonic() - self._over_at >= TAIL_S:
                 self._said = level
                 log.log(level, "broker.away", error=str(error))
 
@@ -57,6 +62,7 @@ class Outage:
         with self._guard:
             if self._said != NOTSET:
                 self._said = NOTSET
+                self._over_at = self._monotonic()
                 log.info("broker.back")
 
 
@@ -112,10 +118,9 @@ class Connection:
         """Await a command of a client; its faults become ours. Raises BrokerUnavailable, QueueFull."""
         try:
             return await call
-        except redis.exceptions.RedisError as error:
+        except (redis.exceptions.RedisError, OSError) as error:
+            await scripts.let_go(self.client, error)
             raise scripts.translate(error) from error
-        except OSError as error:
-            raise BrokerUnavailable(f"Redis does not answer: {error}") from error
 
     async def call(self, script: str, request: Any) -> Any:
         """Call a script; a change of epoch is noticed and the call repeated once.

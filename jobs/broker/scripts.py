@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from importlib import resources
 from typing import Any
@@ -46,7 +47,7 @@ def command(name: str, request: Any, epoch: str) -> tuple[str | bytes, ...]:
     return ("EVALSHA", SHA[name], "1", keys.PREFIX, _encode(request), epoch)
 
 
-def translate(error: redis.exceptions.RedisError) -> Exception:
+def translate(error: redis.exceptions.RedisError | OSError) -> Exception:
     """Turn an error of Redis or of a script into ours."""
     text = str(error)
     if text.startswith("EPOCH"):
@@ -57,7 +58,7 @@ def translate(error: redis.exceptions.RedisError) -> Exception:
         return SessionLost("The worker's lease ran out; its jobs were given to others.")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
         return QueueFull("Redis is full.")
-    away = redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | redis.exceptions.ReadOnlyError
+    away = redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | redis.exceptions.ReadOnlyError | OSError
     if isinstance(error, away) or text.startswith(_AWAY):
         return BrokerUnavailable(f"Redis does not answer: {text}")
     return error
@@ -72,11 +73,17 @@ async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) 
         except redis.exceptions.NoScriptError:
             await client.script_load(SOURCE[name])
             answer = await execute(*command(name, request, epoch))
-    except redis.exceptions.RedisError as error:
+    except (redis.exceptions.RedisError, OSError) as error:
+        await let_go(client, error)
         raise translate(error) from error
-    except OSError as error:
-        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
     return decode(answer)
+
+
+async def let_go(client: redis.asyncio.Redis, error: Exception) -> None:
+    """Close the connections that wait for use after one has died: what it died of, most of them have died of."""
+    if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | OSError):
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await client.connection_pool.disconnect(inuse_connections=False)
 
 
 def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
@@ -88,8 +95,6 @@ def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
         except redis.exceptions.NoScriptError:
             client.script_load(SOURCE[name])
             answer = execute(*command(name, request, epoch))
-    except redis.exceptions.RedisError as error:
+    except (redis.exceptions.RedisError, OSError) as error:
         raise translate(error) from error
-    except OSError as error:
-        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
     return decode(answer)

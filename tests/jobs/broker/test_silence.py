@@ -79,9 +79,21 @@ async def test_connections_that_died_without_a_word_are_given_up(far: Broker, pr
     proxy.strand()
     async with asyncio.timeout(2):
         await lane.step([], 1, ["default"])
-    assert await took_s(far.now_ms()) < 1
-    assert await far.now_ms()
     await session.close()
+
+
+async def test_connections_that_died_together_cost_one_wait(far: Broker, proxy: TcpProxy) -> None:
+    await asyncio.gather(*(far.now_ms() for _ in range(10)))
+    assert proxy.connections >= 10
+    proxy.strand()
+    assert await took_s(far.now_ms()) < 1
+    began = time.monotonic()
+    await asyncio.gather(*(far.now_ms() for _ in range(10)))
+    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    proxy.strand()
+    with pytest.raises(BrokerUnavailable):
+        await far.call("due", (1,))
+    await asyncio.gather(*(far.now_ms() for _ in range(5)))
 
 
 async def test_an_outage_is_said_once_however_many_lanes_there_are(far: Broker, proxy: TcpProxy) -> None:
@@ -99,6 +111,19 @@ async def test_an_outage_is_said_once_however_many_lanes_there_are(far: Broker, 
         ("broker.back", "info"),
     ]
     await session.close()
+
+
+def test_what_is_left_of_an_outage_is_not_another_one() -> None:
+    moment = [0.0]
+    outage = connection.Outage(lambda: moment[0])
+    with capture_logs() as lines:
+        for moment[0] in (0, 1, 3):  # each connection that died fails once more
+            outage.began(BrokerUnavailable("silent"))
+            outage.ended()
+        assert [line["event"] for line in lines] == ["broker.away", "broker.back"]
+        for moment[0] in range(4, 30):
+            outage.began(BrokerUnavailable("silent again"))
+    assert [line["event"] for line in lines] == ["broker.away", "broker.back", "broker.away"]
 
 
 async def test_health_does_not_wait_for_a_silent_redis(
@@ -121,7 +146,7 @@ async def until_well(broker: Broker) -> None:
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="The options are Linux's.")
 async def test_the_kernel_looks_whether_an_idle_peer_is_there(far: Broker) -> None:
     await far.now_ms()
-    held = await far.client.connection_pool.get_connection()
+    held = await far.client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py decorates it
     writer = held._writer  # the socket's options show nowhere else
     assert writer
     peer = writer.get_extra_info("socket")
