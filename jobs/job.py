@@ -162,6 +162,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: str = ""
     """The caller's own key: within 24 hours the same job is returned instead of a second one."""
     retry_of: str = ""
+    payload_bytes: int = 0
+    """Size of the arguments as JSON where they stayed in the store: `args` are empty then."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -178,10 +180,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     done: float
     total: float = 0.0
-    step: str = ""
-    message: str = ""
     failed: int = 0
     """Of those done, how many could not be dealt with."""
+    step: str = ""
+    message: str = ""
     at_ms: int = 0
     eta_ms: int = 0
     """Estimated end, from the rate so far; 0: unknown."""
@@ -201,6 +203,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     priority: Priority
     args: Any
+    payload_bytes: int = 0
+    """Size of the arguments where this does not have them, because they stayed in the store."""
     run: int = 1
     version: int = 0
     attempts: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from jobs.broker import Broker
@@ -56,10 +57,25 @@ class Newest:
 def _newer(known: dict[str, Job], live: dict[str, Job]) -> dict[str, Job]:
     # Progress does not raise the version: between equals the live one is fresher.
     return {
-        job_id: job
+        job_id: _with_args(job, known.get(job_id))
         for job_id, job in live.items()
-        if job_id not in known or (job.run, job.version) >= (known[job_id].run, known[job_id].version)
+        if _is_whole(job, known.get(job_id)) and _is_newer(job, known.get(job_id))
     }
+
+
+def _is_newer(live: Job, known: Job | None) -> bool:
+    return known is None or (live.run, live.version) >= (known.run, known.version)
+
+
+def _is_whole(live: Job, known: Job | None) -> bool:
+    """Tell whether the job's arguments are here. Large ones are in the store only."""
+    return known is not None or not live.payload_bytes
+
+
+def _with_args(live: Job, known: Job | None) -> Job:
+    if known is None or not live.payload_bytes:
+        return live
+    return msgspec.structs.replace(live, args=known.args, payload_bytes=0)
 
 
 def may_exist(job_id: str) -> bool:

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     """How long a stopping worker lets its jobs run before it gives them back."""
     replay_window_s: float = Field(default=600.0, ge=1.0)
     """How long events stay readable for subscribers that come back."""
+    events_max_bytes: int = Field(default=268_435_456, ge=65_536)
+    """Memory of Redis that events may take; at most a quarter of its maxmemory. The replay window gives way to it.
+
+    Where events that are not recorded yet reach it, no jobs are started until they are.
+    """
     payload_max_bytes: int = Field(default=1_048_576, ge=1_024)
     """Largest arguments of one job, as JSON."""
     disk_min_bytes: int = Field(default=134_217_728, ge=0)

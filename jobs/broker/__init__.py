@@ -1,7 +1,7 @@
 """Everything that speaks Redis."""
 
 from jobs.broker.lease import Lane, Session
-from jobs.broker.queue import Broker
+from jobs.broker.queue import Broker, lean
 from jobs.broker.record import (
     Cancelling,
     Finished,
@@ -41,4 +41,5 @@ __all__ = [
     "WorkerRecord",
     "WorkerState",
     "WorkerWish",
+    "lean",
 ]

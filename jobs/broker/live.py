@@ -15,7 +15,7 @@ _progress = msgspec.json.Decoder(Progress)
 
 
 def read_job(row: dict[bytes, bytes]) -> Job | None:
-    """Read a job's hash; None where there is none."""
+    """Read a job's hash; None where there is none. Raises ValueError, KeyError for one that is damaged."""
     if b"b" not in row:
         return None
     spec = _spec.decode(row[b"b"])
@@ -28,6 +28,7 @@ def read_job(row: dict[bytes, bytes]) -> Job | None:
         state=state,
         priority=Priority(int(row[b"p"])),
         args=orjson.loads(bytes(spec.args)),
+        payload_bytes=spec.payload_bytes,
         run=int(row[b"r"]),
         version=int(row[b"v"]),
         attempts=int(row[b"a"]),
@@ -43,7 +44,7 @@ def read_job(row: dict[bytes, bytes]) -> Job | None:
         key=spec.key or None,
         retry_of=spec.retry_of or None,
         progress=_decoded(_progress, row.get(b"pr")),
-        result=orjson.loads(row[b"z"]) if row.get(b"z") else None,
+        result=_result(row.get(b"z")),
         reason=Reason(row[b"y"].decode()) if row.get(b"y") else None,
         error=_decoded(_failure, row.get(b"e")),
         worker=row.get(b"w", b"").decode() or None,
@@ -57,4 +58,15 @@ def read_job(row: dict[bytes, bytes]) -> Job | None:
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], text: bytes | None) -> Any:
-    return decoder.decode(text) if text else None
+    """Read what is shown beside the job; without it the rest can be shown still."""
+    try:
+        return decoder.decode(text) if text else None
+    except ValueError:
+        return None
+
+
+def _result(text: bytes | None) -> Any:
+    try:
+        return orjson.loads(text) if text else None
+    except ValueError:
+        return None

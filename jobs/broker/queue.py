@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self, TypeVar
 
 import msgspec
+import structlog
 import uuid_utils
 
 from jobs.broker import keys
@@ -13,15 +14,26 @@ from jobs.broker.connection import Connection
 from jobs.broker.lease import Session
 from jobs.broker.live import read_job
 from jobs.broker.record import Cancelling, Push, Pushed, Vitals, WorkerInfo, WorkerRecord, WorkerWish
+from jobs.broker.room import FULL, Room
 from jobs.broker.stream import Stream
-from jobs.errors import BrokerUnavailable, RedisUnreachable, StartError
+from jobs.errors import BrokerUnavailable, RedisUnreachable, Stale, StartError
 from jobs.event import Position
-from jobs.job import Durability, Job, State
+from jobs.job import Durability, Job, JobSpec, State
 from jobs.settings import Settings
 
 PUSH_DEADLINE_MS = 10_000
 SETTLED_MS = 2_000
+DAMAGED_MAX = 1_000
+"""Damaged records that are named in the log."""
 CHUNK = 500
+CHUNK_BYTES = 1_048_576
+"""A call takes so many jobs, and so much text of them: Redis does nothing else meanwhile, and gets so much fuller."""
+INLINE_MAX_BYTES = 16_384
+"""Arguments that are larger stay in the store."""
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _json = msgspec.json.Encoder()
 _worker_info = msgspec.json.Decoder(WorkerInfo)
@@ -36,6 +48,8 @@ class Broker(Connection):
         super().__init__(url)
         self._settings = settings
         self.stream = Stream(self)
+        self.room = Room(self)
+        self._damaged: set[str] = set()
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> Self:
@@ -64,15 +78,20 @@ class Broker(Connection):
     async def push(
         self, jobs: Sequence[Push], *, recovered: bool = False, deadline_ms: int | None = None
     ) -> list[Pushed]:
-        """Hand jobs over to Redis. Raises BrokerUnavailable, EpochChanged, QueueFull; repeating is safe."""
+        """Hand jobs over to Redis. Raises BrokerUnavailable, EpochChanged, QueueFull; repeating is safe.
+
+        Beyond 80 % of Redis' maxmemory nothing is taken in, so a part of the jobs may be in Redis after QueueFull.
+        Large arguments of jobs that the store has stay there.
+        """
         if not jobs:
             return []
         if deadline_ms is None:
             deadline_ms = await self.deadline_ms()
         answer: list[str] = []
-        for start in range(0, len(jobs), CHUNK):
-            chunk = [_pushed(job) for job in jobs[start : start + CHUNK]]
+        for chunk, size in _chunks(jobs):
+            await self.room.check()
             answer += await self.call("enqueue", (deadline_ms, recovered, chunk))
+            self.room.add(len(chunk), size)
         return [Pushed(item) for item in answer]
 
     async def cancel(self, ids: Sequence[str]) -> list[Cancelling]:
@@ -91,10 +110,52 @@ class Broker(Connection):
                 pipeline.hgetall(keys.job(job_id))
             rows = await self.ask(pipeline.execute())
         for job_id, row in zip(ids, rows, strict=True):
-            job = read_job(row)
+            try:
+                job = read_job(row)
+            except (ValueError, KeyError) as error:
+                self._note_damage(keys.job(job_id), error)
+                continue
             if job:
                 found[job_id] = job
         return found
+
+    def _note_damage(self, key: str, error: Exception) -> None:
+        """Say once that a record cannot be read."""
+        if key not in self._damaged and len(self._damaged) < DAMAGED_MAX:
+            self._damaged.add(key)
+            log.warning("broker.unreadable", key=key, error=f"{type(error).__name__}: {error}")
+
+    def _read(self, decoder: msgspec.json.Decoder[T], text: bytes | None, key: str) -> T | None:
+        try:
+            return decoder.decode(text) if text else None
+        except ValueError as error:
+            self._note_damage(key, error)
+            return None
+
+    async def _ask(self) -> str:
+        said = await super()._ask()
+        memory = await self.room.look()
+        if memory.policy != "noeviction":
+            raise BrokerUnavailable(
+                f"Redis has maxmemory-policy {memory.policy} and drops jobs when it is full; set it to noeviction."
+            )
+        if memory.share > FULL:
+            said += f" It is {memory.share:.0%} full: jobs are taken in again below {FULL:.0%}; those it has go on."
+        if await self.ask(self.client.exists(keys.BEHIND)):
+            said += " No jobs are started until the recorder has caught up with what happened."
+        return said
+
+    async def runs(self, ids: Sequence[str]) -> list[int]:
+        """Return for each job the run that Redis has, or had until a moment ago; 0 where it knows of none.
+
+        Raises BrokerUnavailable.
+        """
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for job_id in ids:
+                pipeline.hget(keys.job(job_id), "r")
+                pipeline.get(keys.done(job_id))
+            answers = await self.ask(pipeline.execute())
+        return [int(live or done or 0) for live, done in zip(answers[::2], answers[1::2], strict=True)]
 
     async def ids(self, *, cursor: int = 0, limit: int = 1000) -> tuple[int, list[str]]:
         """Return a part of all ids that Redis has and the cursor of the next part; 0: that was the last."""
@@ -120,6 +181,12 @@ class Broker(Connection):
         promoted, wait_ms = await self.call("due", (limit,))
         return int(promoted), int(wait_ms)
 
+    async def overdue(self, by_ms: int, limit: int = 1000) -> list[str]:
+        """Return jobs whose time came so long ago and that are not runnable yet. Raises BrokerUnavailable."""
+        until = await self.now_ms() - by_ms
+        ids = await self.ask(self.client.zrangebyscore(keys.DUE, "-inf", until, start=0, num=limit))
+        return [item.decode() for item in ids]
+
     async def wait_for_due(self, timeout_ms: int) -> None:
         """Return when a job may be due, at the latest after the timeout. Raises BrokerUnavailable."""
         blpop: Any = self.stream.client.blpop
@@ -137,11 +204,38 @@ class Broker(Connection):
         """
         return min(position, Position(self.epoch, await self.now_ms() - SETTLED_MS, 0, 0))
 
+    async def set_aside(self, recorded: Position, limit: int = 1000) -> dict[str, str]:
+        """Return jobs that were set aside because they cannot be read, up to a position in history.
+
+        The values are for `put_back`, once they are pushed again. Raises BrokerUnavailable.
+        """
+        if recorded.epoch != self.epoch:
+            return {}
+        found: dict[str, str] = {}
+        for item in await self.ask(self.client.lrange(keys.LOST, 0, limit - 1)):
+            entry, _, job_id = item.decode().partition(":")
+            ms, _, seq = entry.partition("-")
+            if (int(ms), int(seq)) > (recorded.ms, recorded.seq):
+                break
+            found[job_id] = item.decode()
+        return found
+
+    async def put_back(self, items: Iterable[str]) -> None:
+        """Note that jobs which were set aside are dealt with. Raises BrokerUnavailable."""
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for item in items:
+                pipeline.lrem(keys.LOST, 0, item)
+            await self.ask(pipeline.execute())
+
     async def forget(self, recorded: Position, limit: int = 1000) -> int:
         """Remove ended jobs whose end is recorded; fewer than `limit`: that was all of them."""
         if recorded.epoch != self.epoch:
             return 0
         return int(await self.call("forget", (recorded.ms, recorded.seq, limit)))
+
+    async def hold(self, for_ms: int) -> None:
+        """Let nobody reserve jobs for a time; 0: from now on again. Raises BrokerUnavailable, EpochChanged."""
+        await self.call("hold", (for_ms,))
 
     # Workers
 
@@ -163,31 +257,60 @@ class Broker(Connection):
         found = [
             WorkerRecord(
                 id=session_id,
-                info=_worker_info.decode(info),
-                seen_ms=int(seen),
+                info=self._read(_worker_info, info, keys.session(session_id)) or _UNKNOWN,
+                seen_ms=int(seen) if seen and seen.isdigit() else 0,
                 active=int(active),
-                vitals=_vitals.decode(vitals) if vitals else None,
-                wish=_wish.decode(wish or b"{}"),
+                vitals=self._read(_vitals, vitals, keys.session(session_id)),
+                wish=self._read(_wish, wish, keys.session(session_id)) or WorkerWish(),
             )
             for session_id, (info, seen, vitals, wish), active in zip(ids, rows[::2], rows[1::2], strict=True)
             if info
         ]
         return sorted(found, key=lambda worker: worker.id)
 
-    async def steer(self, session_id: str, wish: WorkerWish) -> bool:
+    async def steer(self, session_id: str, wish: WorkerWish, *, instead_of: WorkerWish | None = None) -> bool:
         """Tell a worker what it is to be like, with its next renewal; False where it is not alive.
 
-        Raises BrokerUnavailable, EpochChanged.
+        Raises Stale where something else than `instead_of` was wished by now, BrokerUnavailable, EpochChanged.
         """
-        request = ("steer", session_id, _json.encode(wish).decode())
-        return bool((await self.call("session", request))[0])
+        wanted = _json.encode(wish).decode()
+        known = "" if instead_of is None else _json.encode(instead_of).decode()
+        alive, _, held = await self.call("session", ("steer", session_id, wanted, known))
+        if alive and held != wanted:
+            raise Stale("Somebody else has told the worker something else meanwhile.")
+        return bool(alive)
 
 
-def _pushed(push: Push) -> tuple[Any, ...]:
+_UNKNOWN = WorkerInfo(host="unknown", pid=0, version="unknown", queues=[], tasks=[], concurrency=0, started_ms=0)
+"""What is shown of a worker whose description cannot be read."""
+
+
+def lean(spec: JobSpec) -> JobSpec:
+    """Return the job as it travels through Redis: without large arguments, where the store has them."""
+    size = len(bytes(spec.args))
+    if size <= INLINE_MAX_BYTES or spec.durability is not Durability.STORE:
+        return spec
+    return msgspec.structs.replace(spec, args=msgspec.Raw(b"{}"), payload_bytes=size)
+
+
+def _chunks(jobs: Sequence[Push]) -> Iterator[tuple[list[tuple[Any, ...]], int]]:
+    """Yield jobs as the script takes them, with the size of their text."""
+    chunk, size = list[tuple[Any, ...]](), 0
+    for job in jobs:
+        text = _json.encode(lean(job.spec)).decode()
+        if chunk and (len(chunk) == CHUNK or size + len(text) > CHUNK_BYTES):
+            yield chunk, size
+            chunk, size = [], 0
+        chunk.append(_pushed(job, text))
+        size += len(text) + len(job.checkpoint)
+    yield chunk, size
+
+
+def _pushed(push: Push, text: str) -> tuple[Any, ...]:
     spec = push.spec
     due_ms = push.due_ms or spec.scheduled_ms
     return (
-        spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, _json.encode(spec).decode(),
+        spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, text,
         spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
-        push.checkpoint,
+        push.checkpoint, push.version,
     )  # fmt: skip

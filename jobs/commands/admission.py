@@ -67,7 +67,9 @@ class Admission:
         try:
             await self._parts.broker.push([Push(spec=one.spec) for one in candidates])
         except QueueFull as error:
-            return {one.spec.id: error for one in candidates}
+            # Of many jobs the first ones may be in.
+            taken = await self._parts.broker.jobs([one.spec.id for one in candidates])
+            return {one.spec.id: one.enqueued() if one.spec.id in taken else error for one in candidates}
         return {one.spec.id: one.enqueued() for one in candidates}
 
     async def _accept(self, candidates: list[_Candidate]) -> dict[str, Enqueued | RequestError]:

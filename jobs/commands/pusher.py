@@ -7,9 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
-from jobs.broker import Broker, Push, Pushed
+from jobs.broker import Broker, Push, Pushed, lean
 from jobs.ending import end
 from jobs.errors import QueueQLError
 from jobs.probe import STUCK_S, Health
@@ -84,7 +85,8 @@ class Pusher:
         """Take jobs that the store has accepted. Never waits and never fails."""
         room = WAITING_MAX - len(self._waiting)
         now = self._monotonic()
-        self._waiting.extend((now, job) for job in jobs[:room])
+        # What the store has need not wait here as well.
+        self._waiting.extend((now, msgspec.structs.replace(job, spec=lean(job.spec))) for job in jobs[:room])
         if len(jobs) > room:
             self._leave(len(jobs) - room, "too many jobs wait to be pushed")
         self._wake.set()

@@ -13,6 +13,7 @@ from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
+from jobs.services.trimmer import Trimmer
 from jobs.settings import Settings
 from jobs.stopping import wait_for_stop
 from jobs.store import Store
@@ -27,7 +28,8 @@ class Services:
         self._store = store
         self._broker = broker
         self.loops: list[Loop] = [
-            Recorder(store, broker, replay_window_s=settings.replay_window_s),
+            Recorder(store, broker),
+            Trimmer(store, broker, replay_window_s=settings.replay_window_s, max_bytes=settings.events_max_bytes),
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),

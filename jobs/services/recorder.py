@@ -7,8 +7,6 @@ somebody else steps back until the other stands still.
 
 from __future__ import annotations
 
-import time
-
 import structlog
 
 from jobs.broker import Broker
@@ -22,23 +20,20 @@ log = structlog.get_logger(__name__)
 BATCH = 5_000
 BLOCK_MS = 250
 FOLLOW_S = 1.0
-TRIM_EVERY_S = 1.0
 FORGET_BATCH = 2_000
 
 
 class Recorder(Loop):
-    """Records events, forgets jobs whose end is recorded, and trims the stream behind itself."""
+    """Records events, and forgets jobs whose end is recorded. What cannot be read goes into quarantine."""
 
     name = "recorder"
 
-    def __init__(self, store: Store, broker: Broker, *, replay_window_s: float) -> None:
+    def __init__(self, store: Store, broker: Broker) -> None:
         super().__init__()
         self._store = store
         self._broker = broker
-        self._replay_window_ms = int(replay_window_s * 1000)
         self._position: Position | None = None
         self._leads = True
-        self._trimmed_at = 0.0
 
     async def turn(self) -> float:
         """Record one batch; as a follower, look whether the leader still moves."""
@@ -50,34 +45,30 @@ class Recorder(Loop):
         recorded = await self._record(position, BLOCK_MS)
         if not self._leads:
             return FOLLOW_S
-        await self._clear_away()
+        await self._forget()
         if not recorded:
             await self._broker.refresh_epoch()
         return 0.0
 
-    async def _record(self, position: Position, block_ms: int) -> int:
-        events = await self._broker.stream.read(position, BATCH, block_ms=block_ms)
-        if not events:
-            return 0
-        new = events[-1][0]
+    async def _record(self, position: Position, block_ms: int) -> bool:
+        """Record a batch; tell whether there was anything."""
+        reading = await self._broker.stream.scan(position, BATCH, block_ms=block_ms)
+        if reading.end == position:
+            return False
         try:
-            await self._store.history.record(events, old=position, new=new)
+            await self._store.history.record(reading.events, old=position, new=reading.end, unread=reading.unread)
         except Stale:
             log.info("recorder.follows")
             self._leads = False
-            return 0
-        self._position = new
-        return len(events)
+            return False
+        self._position = reading.end
+        return True
 
-    async def _clear_away(self) -> None:
+    async def _forget(self) -> None:
         assert self._position is not None  # set by the turn  # noqa: S101  # tells mypy what the turn guarantees
         settled = await self._broker.settled(self._position)
         while await self._broker.forget(settled, FORGET_BATCH) == FORGET_BATCH:
             pass
-        if time.monotonic() - self._trimmed_at >= TRIM_EVERY_S:
-            self._trimmed_at = time.monotonic()
-            keep_from_ms = await self._broker.now_ms() - self._replay_window_ms
-            await self._broker.stream.trim(self._position, keep_from_ms)
 
     async def finish(self) -> None:
         """Record what is in the stream, so that history is complete when the system has stopped."""

@@ -14,6 +14,7 @@ from jobs.store.database import Database, Dialect
 from jobs.store.disk import Disk
 from jobs.store.epoch import Epochs
 from jobs.store.migrate import Migrator, SchemaState, connect
+from jobs.store.quarantine import Quarantine
 from jobs.store.record import History
 from jobs.store.search import Search, Unfinished
 from jobs.store.token import TokenKind, Tokens
@@ -31,9 +32,10 @@ class Store:
         self._database = database
         self.disk = disk or Disk()
         self.accept = Acceptor(database, clock, self.disk)
-        self.history = History(database)
-        self.search = Search(database)
-        self.catalogue = Catalogue(database, clock)
+        self.quarantine = Quarantine(database, clock)
+        self.history = History(database, self.quarantine)
+        self.search = Search(database, self.quarantine)
+        self.catalogue = Catalogue(database, clock, self.quarantine)
         self.tokens = Tokens(database, clock)
         self.epoch = Epochs(database)
         self._check = Check("store", self._ask)

@@ -10,6 +10,8 @@ import msgspec
 from jobs.clock import Clock
 from jobs.store.bulk import Column, Insert
 from jobs.store.database import Database
+from jobs.store.mend import TASK, Reader
+from jobs.store.quarantine import Quarantine
 from jobs.task import TaskDefinition
 
 _definition = msgspec.json.Decoder(TaskDefinition)
@@ -24,9 +26,10 @@ _UPSERT = Insert(
 class Catalogue:
     """Published tasks. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, quarantine: Quarantine) -> None:
         self._database = database
         self._clock = clock
+        self._quarantine = quarantine
 
     async def publish(self, definitions: Sequence[TaskDefinition]) -> bool:
         """Publish definitions; return whether anything changed."""
@@ -40,9 +43,12 @@ class Catalogue:
             return await _UPSERT.run(transaction, changed) > 0
 
     async def tasks(self) -> list[TaskDefinition]:
-        """Return all definitions, by name."""
+        """Return all definitions that can be read, by name."""
         rows = await self._database.fetch("SELECT name, definition FROM task")
-        return [_definition.decode(row["definition"]) for row in sorted(rows, key=lambda row: str(row["name"]))]
+        reader = Reader(TASK, lambda row: _definition.decode(row["definition"]))
+        tasks = reader.all(sorted(rows, key=lambda row: str(row["name"])))
+        await self._quarantine.note(reader.damaged)
+        return tasks
 
     async def version(self) -> str:
         """Return a text that changes when any definition does."""

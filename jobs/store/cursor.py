@@ -47,16 +47,17 @@ class Keyset:
         self.before = f"{column} {'<' if ascending else '>'} "
         self.order = f"ORDER BY {column} {'ASC' if ascending is not page.backward else 'DESC'} LIMIT {page.limit + 1:d}"
 
-    def page(self, rows: Sequence[Row], read: Callable[[Row], T], cursor: Callable[[Row], str]) -> Page[T]:
-        """Make the page of rows that were read with one more than was asked for."""
+    def page(self, rows: Sequence[Row], read: Callable[[Row], T | None], cursor: Callable[[Row], str]) -> Page[T]:
+        """Make the page of rows, read with one more than was asked for; without those that `read` makes None of."""
         more = len(rows) > self._page.limit
         kept = list(rows[: self._page.limit])
         if self._page.backward:
             kept.reverse()
         after, before = self._page.after is not None, self._page.before is not None
+        shown = [(item, cursor(row)) for row in kept if (item := read(row)) is not None]
         return Page(
-            items=[read(row) for row in kept],
-            cursors=[cursor(row) for row in kept],
+            items=[item for item, _ in shown],
+            cursors=[place for _, place in shown],
             has_next=before if self._page.backward else more,
             has_previous=more if self._page.backward else after,
         )

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from jobs.errors import Stale
-from jobs.event import JobEvent, Position
+from jobs.event import JobEvent, Position, Quarantined
+from jobs.quarantine import Source, Unreadable, unreadable
 from jobs.store.accept import INSERT_QUEUE, INSERT_TAG
 from jobs.store.bulk import Column, Insert, Update
 from jobs.store.database import Database, Transaction, among, array
 from jobs.store.fold import Fold, JobRow
+from jobs.store.quarantine import DAMAGE, Quarantine
 from jobs.store.rows import BIG, FOLDED, FOLDED_NAMES, INT, SPEC, spec_values, storable
 
 _MOVE = "UPDATE recorder SET position = $1 WHERE id = 1 AND position = $2"
@@ -60,23 +62,64 @@ _INSERT_LOG = Insert(
 )
 
 
+PositionedEvent = tuple[Position, JobEvent]
+
+
 class History:
     """What happened to the jobs. One recorder at a time writes it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quarantine: Quarantine) -> None:
         self._database = database
+        self._quarantine = quarantine
 
     async def position(self) -> Position:
         """Return up to where the events are recorded. Raises StoreUnavailable."""
         rows = await self._database.fetch("SELECT position FROM recorder WHERE id = 1")
         return Position.parse(rows[0]["position"])
 
-    async def record(self, events: Sequence[tuple[Position, JobEvent]], *, old: Position, new: Position) -> None:
+    async def record(
+        self,
+        events: Sequence[PositionedEvent],
+        *,
+        old: Position,
+        new: Position,
+        unread: Sequence[Unreadable] = (),
+    ) -> None:
         """Fold the events after `old`, in their order, into the tables, and move the position from `old` to `new`.
 
-        Raises Stale when another recorder has moved it: nothing is written then. After StoreUnavailable the
-        position tells whether it was.
+        An event that cannot be recorded goes into quarantine, as `unread` does. Raises Stale when another recorder
+        has moved the position: nothing is written then. After StoreUnavailable the position tells what was.
         """
+        try:
+            await self._record(events, old, new, unread)
+        except DAMAGE as error:
+            if not events:
+                raise
+            await self._separate(events, old, new, unread, error)
+
+    async def _separate(
+        self,
+        events: Sequence[PositionedEvent],
+        old: Position,
+        new: Position,
+        unread: Sequence[Unreadable],
+        error: Exception,
+    ) -> None:
+        """Record all but the event that the error is about, half by half."""
+        if len(events) == 1:
+            (position, event) = events[0]
+            damaged = unreadable(Source.EVENT, str(position), error, msgspec.json.encode(event).decode())
+            await self._record([], old, new, [*unread, damaged])
+            return
+        half = len(events) // 2
+        middle = events[half - 1][0]
+        if middle > old:
+            await self.record(events[:half], old=old, new=middle)
+        await self.record(events[half:], old=max(old, middle), new=new, unread=unread)
+
+    async def _record(
+        self, events: Sequence[PositionedEvent], old: Position, new: Position, unread: Sequence[Unreadable]
+    ) -> None:
         async with self._database.transaction() as transaction:
             if not await transaction.execute(_MOVE, (str(new), str(old))):
                 raise Stale("Another recorder leads.")
@@ -86,6 +129,13 @@ class History:
                 for event in fresh:
                     fold.add(event)
                 await _write(transaction, fold)
+            await self._quarantine.write(transaction, [*unread, *_set_aside(fresh)])
+
+
+def _set_aside(events: Sequence[JobEvent]) -> list[Unreadable]:
+    """Return what the broker found that it could not read."""
+    found = [event for event in events if isinstance(event, Quarantined)]
+    return [unreadable(Source.BROKER, event.job, event.reason, event.record) for event in found]
 
 
 async def _stored(transaction: Transaction, ids: list[str]) -> dict[str, JobRow]:

@@ -79,10 +79,10 @@ JOB_NAMES = f"{SPEC_NAMES}, {FOLDED_NAMES}"
 
 _encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(JobSpec).decode
-_backoff = msgspec.json.Decoder(Backoff).decode
-_tags = msgspec.json.Decoder(tuple[str, ...]).decode
-_failure = msgspec.json.Decoder(Failure, strict=False).decode
-_progress = msgspec.json.Decoder(Progress, strict=False).decode
+backoff_of = msgspec.json.Decoder(Backoff).decode
+tags_of = msgspec.json.Decoder(tuple[str, ...]).decode
+failure_of = msgspec.json.Decoder(Failure, strict=False).decode
+progress_of = msgspec.json.Decoder(Progress, strict=False).decode
 
 
 def args_of(spec: JobSpec) -> Any:
@@ -153,11 +153,11 @@ def spec_of(row: Row) -> JobSpec:
         created_ms=row["created_ms"],
         scheduled_ms=row["scheduled_ms"] or 0,
         max_attempts=row["max_attempts"],
-        backoff=_backoff(row["backoff"]),
+        backoff=backoff_of(row["backoff"]),
         timeout_s=row["timeout_s"],
         durability=Durability(row["durability"]),
         owner=row["owner"] or "",
-        tags=_tags(row["tags"]),
+        tags=tags_of(row["tags"]),
         metadata=orjson.loads(row["metadata"]),
         key=row["key"] or "",
         idempotency_key=row["idempotency_key"] or "",
@@ -180,18 +180,18 @@ def job_of(row: Row) -> Job:
         max_attempts=row["max_attempts"],
         crashes=row["crashes"],
         recoveries=row["recoveries"],
-        backoff=_backoff(row["backoff"]),
+        backoff=backoff_of(row["backoff"]),
         timeout_s=row["timeout_s"],
         durability=Durability(row["durability"]),
         owner=row["owner"],
-        tags=_tags(row["tags"]),
+        tags=tags_of(row["tags"]),
         metadata=orjson.loads(row["metadata"]),
         key=row["key"],
         retry_of=row["retry_of"],
-        progress=_progress(row["progress"]) if row["progress"] else None,
+        progress=progress_of(row["progress"]) if row["progress"] else None,
         result=orjson.loads(row["result"]) if row["result"] else None,
         reason=Reason(row["reason"]) if row["reason"] else None,
-        error=_failure(row["error"]) if row["error"] else None,
+        error=failure_of(row["error"]) if row["error"] else None,
         worker=row["worker"],
         cancel_requested=bool(row["cancel_requested"]),
         created_ms=row["created_ms"],
@@ -212,7 +212,7 @@ def attempt_of(row: Row) -> Attempt:
         worker=row["worker"],
         started_ms=row["started_ms"],
         finished_ms=row["finished_ms"],
-        error=_failure(row["error"]) if row["error"] else None,
+        error=failure_of(row["error"]) if row["error"] else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,11 +12,13 @@ from jobs.job import Attempt, Job, JobSpec, LogLevel, LogLine
 from jobs.page import Direction, JobWhere, Page, PageRequest
 from jobs.store.cursor import Cursors, Keyset
 from jobs.store.database import Database, Row, among, array
+from jobs.store.mend import ATTEMPT, JOB, LOG_LINE, UNFINISHED, Reader
+from jobs.store.quarantine import Quarantine
 from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_of, spec_of
 from jobs.store.where import Query, query
 
 _OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
-_COUNTERS = "run, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms"
+_COUNTERS = "run, version, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms"
 _JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
 _UNPUSHED = (
     f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
@@ -25,6 +28,19 @@ _UNFINISHED = (
     f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
 )
+_OPEN_ROWS = (
+    f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {_OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
+)
+
+
+class OpenRow(NamedTuple):
+    """A job that has not ended, as far as it takes to look for it elsewhere."""
+
+    id: str
+    run: int
+    version: int
+    """0: no event of this run has been recorded."""
+    updated_ms: int
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -40,25 +56,37 @@ class Unfinished(msgspec.Struct, frozen=True):
     recoveries: int
     checkpoint: str
     """JSON that the next attempt begins with, or ""."""
+    version: int
+    """The last one that is recorded."""
     due_ms: int
     """When it is to go on; 0: at once."""
 
 
 class Search:
-    """Queries over the tables. All raise StoreUnavailable."""
+    """Queries over the tables. All raise StoreUnavailable.
 
-    def __init__(self, database: Database) -> None:
+    What cannot be read of a row is left out of the answer, and kept in quarantine.
+    """
+
+    def __init__(self, database: Database, quarantine: Quarantine) -> None:
         self._database = database
+        self._quarantine = quarantine
         self._dialect = database.dialect
 
     async def job(self, job_id: str) -> Job | None:
         """Return a job, None where there is none."""
         rows = await self._database.fetch(f"{_JOB} WHERE id = $1", (job_id,))
-        return job_of(rows[0]) if rows else None
+        jobs = await self._jobs(rows)
+        return jobs[0] if jobs else None
 
     async def jobs_by_id(self, ids: Sequence[str]) -> dict[str, Job]:
         """Return those of the jobs that exist."""
-        return {row["id"]: job_of(row) for row in await self._by_id(f"{_JOB} WHERE ", "id", ids)}
+        return {job.id: job for job in await self._jobs(await self._by_id(f"{_JOB} WHERE ", "id", ids))}
+
+    async def args(self, job_id: str) -> bytes | None:
+        """Return the arguments of a job as JSON, None where there is no such job."""
+        rows = await self._database.fetch("SELECT args FROM job WHERE id = $1", (job_id,))
+        return rows[0]["args"].encode() if rows else None
 
     async def jobs(self, where: JobWhere, page: PageRequest, direction: Direction = Direction.DESC) -> Page[Job]:
         """Return a page of jobs in the order of their creation. Raises InvalidCursor.
@@ -73,7 +101,10 @@ class Search:
         if page.before is not None:
             found.where(keyset.before, cursors.read(page.before))
         rows = await self._database.fetch(f"{_columns(found)}{found.text()} {keyset.order}", found.values)
-        return keyset.page(rows, job_of, lambda row: cursors.write(row["id"]))
+        reader = Reader(JOB, job_of)
+        found_page = keyset.page(rows, reader, lambda row: cursors.write(row["id"]))
+        await self._quarantine.note(reader.damaged)
+        return found_page
 
     async def count(self, where: JobWhere, limit: int = 1001) -> int:
         """Return how many jobs are meant, counting up to `limit`."""
@@ -85,8 +116,10 @@ class Search:
         """Return the attempts of all runs of each job, in order; an empty list for a job without any."""
         found: dict[str, list[Attempt]] = {job_id: [] for job_id in job_ids}
         rows = await self._by_id("SELECT * FROM attempt WHERE ", "job_id", job_ids, " ORDER BY job_id, run, number")
-        for row in rows:
-            found[row["job_id"]].append(attempt_of(row))
+        reader = Reader(ATTEMPT, attempt_of)
+        for attempt in reader.all(rows):
+            found[attempt.job_id].append(attempt)
+        await self._quarantine.note(reader.damaged)
         return found
 
     async def logs(self, job_id: str, page: PageRequest, *, level_min: LogLevel = LogLevel.DEBUG) -> Page[LogLine]:
@@ -102,7 +135,10 @@ class Search:
         if page.before is not None:
             found.where(keyset.before, _number(cursors.read(page.before)))
         rows = await self._database.fetch(f"SELECT * FROM log_line{found.text()} {keyset.order}", found.values)  # noqa: S608  # values are parameters
-        return keyset.page(rows, log_line_of, lambda row: cursors.write(row["id"]))
+        reader = Reader(LOG_LINE, log_line_of)
+        lines = keyset.page(rows, reader, lambda row: cursors.write(row["id"]))
+        await self._quarantine.note(reader.damaged)
+        return lines
 
     async def queues(self) -> list[str]:
         """Return the names of all queues that ever had a job, in order."""
@@ -110,16 +146,38 @@ class Search:
 
     async def unpushed(self, *, created_before_ms: int, limit: int) -> list[Unfinished]:
         """Return jobs that were accepted before this time and of which no event has been recorded, the oldest first."""
-        return [_unfinished(row) for row in await self._database.fetch(_UNPUSHED, (created_before_ms, limit))]
+        return await self._read_unfinished(await self._database.fetch(_UNPUSHED, (created_before_ms, limit)))
 
     async def unfinished(self, *, after_id: str, limit: int) -> list[Unfinished]:
         """Return jobs that have not ended, in the order of their ids."""
-        return [_unfinished(row) for row in await self._database.fetch(_UNFINISHED, (after_id, limit))]
+        return await self._read_unfinished(await self._database.fetch(_UNFINISHED, (after_id, limit)))
+
+    async def open_rows(self, *, after_id: str, limit: int) -> list[OpenRow]:
+        """Return jobs that have not ended, in the order of their ids."""
+        rows = await self._database.fetch(_OPEN_ROWS, (after_id, limit))
+        return [OpenRow(row["id"], row["run"], row["version"], row["updated_ms"]) for row in rows]
+
+    async def unfinished_among(self, ids: Sequence[str]) -> list[Unfinished]:
+        """Return those of the jobs that have not ended."""
+        sql = f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE {_OPEN} AND "  # noqa: S608  # names of our own columns
+        return await self._read_unfinished(await self._by_id(sql, "id", ids))
 
     async def final_among(self, ids: Sequence[str]) -> dict[str, int]:
         """Return those of the jobs that have ended, and the run in which they did."""
         sql = "SELECT id, run FROM job WHERE state IN ('COMPLETED', 'CANCELLED', 'DEAD') AND "
         return {row["id"]: row["run"] for row in await self._by_id(sql, "id", ids)}
+
+    async def _jobs(self, rows: Sequence[Row]) -> list[Job]:
+        reader = Reader(JOB, job_of)
+        jobs = reader.all(rows)
+        await self._quarantine.note(reader.damaged)
+        return jobs
+
+    async def _read_unfinished(self, rows: Sequence[Row]) -> list[Unfinished]:
+        reader = Reader(UNFINISHED, _unfinished)
+        jobs = reader.all(rows)
+        await self._quarantine.note(reader.damaged)
+        return jobs
 
     async def _by_id(self, sql: str, column: str, ids: Sequence[str], order: str = "") -> Sequence[Row]:
         if not ids:
@@ -144,6 +202,7 @@ def _unfinished(row: Row) -> Unfinished:
         crashes=row["crashes"],
         recoveries=row["recoveries"],
         checkpoint=row["checkpoint"] or "",
+        version=row["version"],
         due_ms=row["due_ms"] or 0 if row["state"] in ("SCHEDULED", "RETRYING") else 0,
     )
 

@@ -38,6 +38,6 @@ async def client(open_client: Callable[..., Awaitable[Client]]) -> Client:
 
 @pytest.fixture
 async def hand(client: Client) -> AsyncIterator[Hand]:
-    hand = await Hand.open(client, Recorder(client.store, client.broker, replay_window_s=600))
+    hand = await Hand.open(client, Recorder(client.store, client.broker))
     yield hand
     await hand.close()

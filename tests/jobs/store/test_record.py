@@ -16,6 +16,7 @@ from jobs.errors import Stale
 from jobs.event import START, JobEvent, Position
 from jobs.job import AttemptState, Durability, Job, JobSpec, LogLevel, Reason, State
 from jobs.page import JobWhere, PageRequest
+from jobs.quarantine import Source
 from jobs.store import Store
 from jobs.store.fold import Fold, JobRow
 from tests.factories import make_spec
@@ -79,18 +80,19 @@ async def test_events_up_to_the_position_are_not_recorded_twice(store: Store) ->
     assert [line.message for line in lines] == ["a", "b"]
 
 
-async def test_a_batch_that_cannot_be_written_leaves_nothing_behind(store: Store) -> None:
-    spec = await accepted(store)
-    good = Tale(spec).enqueued().logged("x").events
-    bad = msgspec.structs.replace(good[0], job=(await accepted(store)).id, run=1 << 70)
-    with pytest.raises(Exception, match=r"."):
-        await store.history.record(
-            [(Position(1, 1, 0, index), event) for index, event in enumerate([*good, bad])],
-            old=START,
-            new=Position(1, 1, 0, 9),
-        )
-    assert await store.history.position() == START
-    assert (await read(store, spec)).version == 0
+async def test_an_event_that_cannot_be_written_is_set_aside_and_the_others_are_recorded(store: Store) -> None:
+    spec, other = await accepted(store), await accepted(store)
+    bad = msgspec.structs.replace(Tale(other).enqueued().events[0], run=1 << 70)
+    events = [*Tale(spec).enqueued().logged("x").events, bad, *Tale(spec, version=1_000_001).started().events]
+    batch = [(Position(1, 1, 0, index), event) for index, event in enumerate(events)]
+    await store.history.record(batch, old=START, new=batch[-1][0])
+    assert await store.history.position() == batch[-1][0]
+    assert (await read(store, spec)).state is State.ACTIVE
+    assert (await read(store, other)).version == 0
+    (record,) = (await store.quarantine.page(PageRequest())).items
+    assert (record.source, record.ref) == (Source.EVENT, str(batch[2][0]))
+    assert other.id in record.record
+    assert record.reason
 
 
 async def test_a_recorder_that_is_stopped_in_the_middle_leaves_all_or_nothing(store: Store) -> None:
