@@ -9,14 +9,16 @@ which epoch was reconciled to the end, so a reconciler that dies in the middle i
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from jobs.broker import Broker, Push, Pushed
 from jobs.clock import Clock, now_ms
-from jobs.errors import Stale
+from jobs.errors import QueueFull, Stale
+from jobs.probe import Health
 from jobs.services.base import Loop
-from jobs.store import Store
+from jobs.store import Store, Unfinished
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +39,36 @@ class Reconciler(Loop):
         self._broker = broker
         self._clock = clock
         self._pushed_at = 0.0
+        self._full = ""
 
     async def turn(self) -> float:
         """Look at the epoch; from time to time push what was accepted and never reached Redis."""
         if not await self._epoch_holds():
             await self._raise_epoch()
+        try:
+            await self._fill()
+        except QueueFull as error:
+            if not self._full:
+                log.warning("reconciler.waits_for_room", reason=str(error))
+            self._full = str(error)
+        return INTERVAL_S
+
+    def health(self) -> Health:
+        """Tell whether it makes progress, and what it waits for."""
+        health = super().health()
+        return health._replace(detail=f"Accepted jobs wait for room. {self._full}") if health.ok and self._full else health
+
+    async def _fill(self) -> None:
+        """Push what Redis does not have, as far as there is room. Raises QueueFull."""
         if not await self._broker.is_reconciled():
             await self._reconcile()
+        await self._push_set_aside()
         if time.monotonic() - self._pushed_at >= UNPUSHED_EVERY_S:
             more = await self._push_unpushed()
             self._pushed_at = 0.0 if more else time.monotonic()
-        return INTERVAL_S
+            if self._full:
+                log.info("reconciler.has_room")
+                self._full = ""
 
     async def _epoch_holds(self) -> bool:
         number, run_id = await self._store.epoch.current()
@@ -92,24 +113,19 @@ class Reconciler(Loop):
             if not jobs:
                 return pushed
             after_id = jobs[-1].spec.id
-            answer = await self._broker.push(
-                [
-                    Push(
-                        spec=job.spec,
-                        run=job.run,
-                        attempts=job.attempts,
-                        uncharged=job.uncharged,
-                        crashes=job.crashes,
-                        recoveries=job.recoveries + 1,
-                        checkpoint=job.checkpoint,
-                        due_ms=job.due_ms,
-                    )
-                    for job in jobs
-                ],
-                recovered=True,
-                deadline_ms=deadline_ms,
-            )
+            answer = await self._broker.push(_recovered(jobs), recovered=True, deadline_ms=deadline_ms)
             pushed += answer.count(Pushed.NEW)
+
+    async def _push_set_aside(self) -> None:
+        """Push jobs whose record in Redis could not be read, as soon as history has all that happened to them."""
+        deadline_ms = await self._broker.deadline_ms()
+        found = await self._broker.set_aside(await self._store.history.position())
+        if not found:
+            return
+        jobs = await self._store.search.unfinished_among(list(found))
+        await self._broker.push(_recovered(jobs), recovered=True, deadline_ms=deadline_ms)
+        await self._broker.put_back(found.values())
+        log.warning("reconciler.put_back", jobs=len(jobs), first=next(iter(found)))
 
     async def _push_unpushed(self) -> bool:
         """Push a batch of what never reached Redis; tell whether there may be more."""
@@ -122,3 +138,21 @@ class Reconciler(Loop):
         if pushed := answer.count(Pushed.NEW):
             log.info("reconciler.pushed", jobs=pushed)
         return len(jobs) == BATCH
+
+
+def _recovered(jobs: Sequence[Unfinished]) -> list[Push]:
+    """Make pushes with what history knows of jobs that Redis has lost."""
+    return [
+        Push(
+            spec=job.spec,
+            run=job.run,
+            attempts=job.attempts,
+            uncharged=job.uncharged,
+            crashes=job.crashes,
+            recoveries=job.recoveries + 1,
+            checkpoint=job.checkpoint,
+            version=job.version,
+            due_ms=job.due_ms,
+        )
+        for job in jobs
+    ]
