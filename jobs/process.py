@@ -33,13 +33,13 @@ class Running(Protocol):
         """Ask it to end."""
 
 
-def ends_with_parent(death: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: the child gets the signal `death` when this process ends, however it ends.
+def ends_with_parent(death: signal.Signals, parent: int = 0) -> Callable[[], None]:
+    """For `preexec_fn`: the child gets the signal `death` when its parent (default: this process) ends, however.
 
     Linux only; elsewhere a parent that is killed with SIGKILL leaves its children behind. To be called in the main
     thread: the kernel watches the thread that forks.
     """
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def in_child() -> None:
         if _libc is None:

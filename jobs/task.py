@@ -22,6 +22,7 @@ R = TypeVar("R")
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What names of tasks and queues are made of."""
+Isolation = Literal["thread", "process"]
 ATTEMPTS_MAX = 1_000
 TIMEOUT_MAX_S = 30 * 86_400.0
 
@@ -58,12 +59,16 @@ class Task(Generic[P, R]):
         definition: TaskDefinition,
         signature: Signature,
         no_retry: tuple[type[BaseException], ...],
+        *,
+        isolated: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.definition = definition
         self.signature = signature
         self.no_retry = no_retry
+        self.isolated = isolated
+        """Its attempts run in a process of their own."""
 
     @property
     def name(self) -> str:
@@ -89,6 +94,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = Priority.NORMAL
     durability: Durability = Durability.STORE
     no_retry: tuple[type[BaseException], ...] = ()
+    isolation: Isolation | None = None
 
     def check(self, name: str) -> None:
         """Raise TaskInvalid for a value that is not allowed."""
@@ -104,6 +110,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise TaskInvalid(
                 f"Task {name}: timeout is between 0 (no limit) and {TIMEOUT_MAX_S:.0f} seconds, not {self.timeout_s}."
             )
+        if self.isolation not in (None, "thread", "process"):
+            raise TaskInvalid(f"Task {name}: isolation is 'process', 'thread' or None, not {self.isolation!r}.")
 
 
 class Registry:
@@ -135,7 +143,8 @@ class Registry:
             priority=Priority(options.priority),
             durability=Durability(options.durability),
         )
-        return self._keep(Task(function, definition, signature, options.no_retry))
+        isolated = options.isolation == "process"
+        return self._keep(Task(function, definition, signature, options.no_retry, isolated=isolated))
 
     def _keep(self, task: Task[P, R]) -> Task[P, R]:
         known = self._tasks.get(task.name)
@@ -190,7 +199,7 @@ def task(
     priority: Priority = Priority.NORMAL,
     durability: Durability = Durability.STORE,
     no_retry: tuple[type[BaseException], ...] = (),
-    isolation: Literal["thread"] | None = None,
+    isolation: Isolation | None = None,
     registry: Registry | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
@@ -207,7 +216,7 @@ def task(  # noqa: PLR0913  # the options are what authors read and write; all b
     priority: Priority = Priority.NORMAL,
     durability: Durability = Durability.STORE,
     no_retry: tuple[type[BaseException], ...] = (),
-    isolation: str | None = None,
+    isolation: Isolation | None = None,
     registry: Registry | None = None,
 ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task of a function: `@task`, or `@task(queue="email", max_attempts=5)`.
@@ -220,14 +229,13 @@ def task(  # noqa: PLR0913  # the options are what authors read and write; all b
     priority       order within the queue
     durability     STORE: no accepted job is lost; MEMORY: faster, what Redis loses is lost
     no_retry       classes of exceptions that end the job without another attempt
+    isolation      "process": every attempt runs in a process of its own, which is killed where it does not end
+                   when its time is over or the job is cancelled; the function is found by importing its module
     registry       another registry than the default one
 
-    Async functions run in the worker's event loop, others in threads. Raises TaskInvalid.
+    Without isolation async functions run in the worker's event loop, others in threads, which cannot be stopped
+    from outside. Raises TaskInvalid; for a function that cannot be imported the worker does, at its start.
     """
-    if isolation not in (None, "thread"):
-        raise TaskInvalid(
-            f"isolation={isolation!r} is not available in this version; synchronous functions run in threads."
-        )
     options = Options(
         name=name,
         queue=queue,
@@ -237,6 +245,7 @@ def task(  # noqa: PLR0913  # the options are what authors read and write; all b
         priority=priority,
         durability=durability,
         no_retry=tuple(no_retry),
+        isolation=isolation,
     )
     target = default_registry if registry is None else registry
     if function is not None:

@@ -47,7 +47,9 @@ def registry_of(
     for name, function in functions.items():
         if isinstance(function, Task):
             definition = msgspec.structs.replace(function.definition, name=name)
-            task = Task(function.function, definition, function.signature, function.no_retry)
+            task = Task(
+                function.function, definition, function.signature, function.no_retry, isolated=function.isolated
+            )
         else:
             signature = PlainSignature(function, dump, load)
             definition = TaskDefinition(name=name, args_schema=signature.args_schema, max_attempts=1, timeout_s=10.0)

@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -21,6 +21,9 @@ from jobs.retry import Budget, Cancel, Random, after_failure, decide, failure, s
 from jobs.signature import Unencodable
 from jobs.task import Task
 from jobs.worker.threads import Threads
+
+if TYPE_CHECKING:
+    from jobs.worker.pool import Pool
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +51,8 @@ class Terms(msgspec.Struct, frozen=True):
     threads: Threads
     random: Random
     result_max_bytes: int
+    pool: Pool | None = None
+    """Processes for those that run in one of their own; None: this is such a process."""
 
 
 class Attempt:

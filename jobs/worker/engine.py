@@ -25,6 +25,8 @@ from jobs.retry import Random
 from jobs.settings import Settings
 from jobs.task import Registry
 from jobs.worker.attempt import Hooks, Terms
+from jobs.worker.place import importable, locate, modules
+from jobs.worker.pool import Pool
 from jobs.worker.pulse import Pulse
 from jobs.worker.slots import Slots
 from jobs.worker.tenure import Plan, Tenure
@@ -75,6 +77,7 @@ class Engine:
         self._clock = clock
         self._random = random
         self._threads = Threads()
+        self._pool = Pool(lambda: modules(self._registry), log_json=settings.log_json)
         self._slots = Slots(self.concurrency)
         self._plan = Plan(registry, self.queues, settings.renew_s, self._terms, self._apply)
         self._opened = asyncio.Event()
@@ -106,7 +109,13 @@ class Engine:
         return [Health("worker", True, f"The worker runs {len(pulse.running):,} jobs.")]
 
     async def start(self) -> None:
-        """Begin to work; returns once the worker has its lease, so it waits while Redis is away."""
+        """Begin to work; returns once the worker has its lease, so it waits while Redis is away.
+
+        Raises TaskInvalid for a task that is to run in a process of its own and cannot.
+        """
+        isolated = [locate(task) for task in self._registry if task.isolated]
+        if isolated:
+            self._pool.prepare()
         self._working = asyncio.create_task(self._work())
         opened = asyncio.create_task(self._opened.wait())
         await asyncio.wait([self._working, opened], return_when=asyncio.FIRST_COMPLETED)
@@ -149,6 +158,7 @@ class Engine:
         if working is not None:
             await asyncio.wait([working])
         self._threads.close()
+        await self._pool.close()
         log.info("worker.stopped")
 
     async def _work(self) -> None:
@@ -158,6 +168,7 @@ class Engine:
             if self._stop.is_set():
                 await session.close()
                 break
+            self._plan.suspects_apart = self._suspects_apart()
             tenure = self._tenure = Tenure(session, self._plan, self._slots, pulse)
             self._opened.set()
             try:
@@ -203,7 +214,13 @@ class Engine:
 
     def _terms(self, notify: Callable[[Context], None]) -> Terms:
         surroundings = Surroundings(notify, self._shared, self._job_view)
-        return Terms(surroundings, self._hooks, self._threads, self._random, self._settings.payload_max_bytes)
+        size_max = self._settings.payload_max_bytes
+        return Terms(surroundings, self._hooks, self._threads, self._random, size_max, self._pool)
+
+    def _suspects_apart(self) -> bool:
+        """Tell whether every task could as well run in a process without this worker's hooks and shared items."""
+        alone = self._hooks == Hooks() and not self._shared.keys() - {"worker"}
+        return alone and all(importable(task) for task in self._registry)
 
     def _info(self) -> WorkerInfo:
         return WorkerInfo(

@@ -15,6 +15,7 @@ from jobs.context import Context, Interrupt
 from jobs.job import Failure, Reason
 from jobs.task import Registry
 from jobs.worker.attempt import Attempt, Terms
+from jobs.worker.isolated import SUSPECT_CRASHES, Isolated
 from jobs.worker.lease import Lease
 from jobs.worker.pulse import Pulse
 from jobs.worker.reporter import Reporter
@@ -24,6 +25,8 @@ from jobs.worker.slots import Slots
 log = structlog.get_logger(__name__)
 
 LANES = 2
+SUSPECTS_MAX = 4
+"""Jobs that have lost their process twice, that a worker runs at a time, each in a process of its own."""
 CLEAN_UP_S = 5.0
 """How long a task may take to end once the worker's grace is over."""
 
@@ -39,6 +42,8 @@ class Plan(msgspec.Struct):
     """Makes the terms of attempts, given where their contexts announce what they report."""
     wished: Callable[[WorkerWish], None]
     """Called with what operators want the worker to be like."""
+    suspects_apart: bool = False
+    """Jobs that have lost their process twice may run in one of their own."""
 
 
 class Tenure:
@@ -157,6 +162,8 @@ class Tenure:
 
     async def _serve(self, lane: Lane) -> None:
         slots = self._slots
+        if self._plan.suspects_apart:
+            lane.suspects_max = SUSPECTS_MAX
         while not (self._stopping and not self._runner.running and not self._finished):
             want = 0 if self._stopping else slots.claim(self._share)
             if want and not self._more and not self._finished and self._listening is None:
@@ -238,7 +245,8 @@ class Tenure:
             if task is None:
                 self._refuse(job)
                 continue
-            attempt = Attempt(job, task, self._terms)
+            apart = task.isolated or (job.crashes >= SUSPECT_CRASHES and self._plan.suspects_apart)
+            attempt = (Isolated if apart else Attempt)(job, task, self._terms)
             self._slots.take(attempt)
             attempts.append(attempt)
         self._runner.launch(attempts)

@@ -312,7 +312,7 @@ def test_what_cannot_be_published_is_refused(registry: Registry, function: Any, 
         {"max_attempts": 0},
         {"timeout": -1},
         {"timeout": float("nan")},
-        {"isolation": "process"},
+        {"isolation": "vm"},
     ],
 )
 def test_options_are_checked_where_they_are_written(registry: Registry, options: dict[str, Any]) -> None:

@@ -1,0 +1,207 @@
+"""Tasks in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.broker import Broker
+from jobs.errors import TaskInvalid
+from jobs.event import Logged
+from jobs.job import Job, Reason, State
+from jobs.task import Registry, task
+from tests.factories import make_settings
+from tests.jobs.worker.isolated_tasks import open_sockets, registry
+from tests.jobs.worker.works import Works, eventually
+from tests.wait import until
+
+
+@pytest.fixture
+def apart(works: Works) -> Works:
+    works.registry = registry
+    return works
+
+
+async def running(works: Works, job_id: str) -> None:
+    """Wait until the function itself has begun."""
+
+    async def begun() -> bool:
+        return "Progressed" in await works.kinds(job_id)
+
+    await eventually(begun, what=f"{job_id} to begin")
+
+
+def ours() -> list[psutil.Process]:
+    """Nurseries and processes of jobs."""
+    return [process for process in psutil.Process().children(recursive=True) if "queueql" in _command(process)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+async def test_it_runs_in_a_process_that_is_used_again_and_holds_nothing_of_the_worker(apart: Works) -> None:
+    engine = await apart.start()
+    job = await apart.run("who", args={"factor": 21})
+    assert job.result["doubled"] == 42
+    assert job.result["pid"] != os.getpid()
+    assert len(job.result["sockets"]) == 3  # its wire, and two of its own event loop
+    assert not set(job.result["sockets"]) & set(open_sockets())
+    assert job.result["key"] == f"{job.id}-1"
+    assert job.progress is not None
+    assert (job.progress.done, job.progress.step) == (1, "half")
+    assert await apart.kinds(job.id) == ["Enqueued", "Started", "Progressed", "Logged", "Completed"]
+    assert (await apart.run("who_async")).result == job.result["pid"]
+    await engine.stop()
+    await until(lambda: not psutil.pid_exists(job.result["pid"]) and not psutil.pid_exists(job.result["parent"]))
+
+
+async def test_every_way_to_end_is_the_same_as_in_the_worker(apart: Works) -> None:
+    await apart.start(payload_max_bytes=2_048)
+    flaky = await apart.run("flaky")
+    assert (flaky.state, flaky.result, flaky.attempts) == (State.COMPLETED, "done", 2)
+    assert (await apart.run("give_up")).state is State.CANCELLED
+    assert (await apart.run("no_json")).reason is Reason.RESULT_UNENCODABLE
+    assert (await apart.run("flood", args={"size": 4_096})).reason is Reason.RESULT_UNENCODABLE
+    assert (await apart.run("flood", args={"size": 1_000})).result == "x" * 1_000
+    assert (await apart.run("flood", args={"size": "much"})).reason is Reason.INVALID_ARGUMENTS
+    assert (await apart.run("turn_down")).state is State.COMPLETED
+
+
+async def test_a_process_that_dies_is_a_crash_of_its_job_alone(apart: Works) -> None:
+    await apart.start()
+    neighbour = await apart.push("patient")
+    await apart.reach(neighbour, State.ACTIVE)
+    job = await apart.run("die")
+    assert (job.state, job.reason, job.crashes, job.attempts) == (State.DEAD, Reason.POISON, 3, 3)
+    assert job.error is not None
+    assert (job.error.type, job.error.message) == ("CRASHED", "The process of the job was killed by SIGSEGV.")
+    job = await apart.run("leave", args={"code": 3})
+    assert job.error is not None
+    assert job.error.message == "The process of the job ended by itself with exit code 3."
+    assert (await apart.job(neighbour)).crashes == 0
+    await apart.broker.cancel([neighbour])
+    await apart.reach(neighbour, State.CANCELLED)
+
+
+async def test_what_was_saved_before_a_crash_is_there_after_it(apart: Works) -> None:
+    await apart.start()
+    job = await apart.run("resume")
+    assert (job.result, job.crashes) == ([{"page": 7}, 2, 1], 1)
+
+
+async def test_past_its_timeout_it_is_killed_with_all_that_it_started(apart: Works, tmp_path: Path) -> None:
+    await apart.start()
+    note = tmp_path / "pids"
+    began = time.monotonic()
+    job = await apart.run("stuck", args={"note": str(note)})
+    assert time.monotonic() - began < 10
+    assert (job.state, job.reason) == (State.DEAD, Reason.ATTEMPTS_EXHAUSTED)
+    assert job.error is not None
+    assert (job.error.type, job.crashes) == ("TIMEOUT", 0)
+    pids = [int(pid) for pid in note.read_text().split()]
+    await until(lambda: not any(_runs(pid) for pid in pids))
+    assert (await apart.run("who")).state is State.COMPLETED
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("name", ["patient", "hang", "stuck_for_ever"])
+async def test_a_cancelled_job_has_ended_within_two_seconds(apart: Works, redis_url: str, name: str) -> None:
+    await apart.start(renew_s=1.0)  # as the settings have it
+    job_id = await apart.push(name)
+    await running(apart, job_id)
+    elsewhere = await Broker.open(redis_url, make_settings())
+    await elsewhere.refresh_epoch()
+    began = time.monotonic()
+    await elsewhere.cancel([job_id])
+    await apart.reach(job_id, State.CANCELLED)
+    assert time.monotonic() - began < 2.0
+    await elsewhere.close()
+    lines = [event.message for event in await apart.events(job_id) if isinstance(event, Logged)]
+    expected = {"hang": ["cleaned up"], "patient": []}
+    killed = ["Its process was killed: it had been told to end and went on."]
+    assert lines == expected.get(name, killed)
+
+
+async def test_a_job_that_ends_although_it_was_cancelled_is_completed(apart: Works) -> None:
+    await apart.start()
+    job_id = await apart.push("stubborn")
+    await running(apart, job_id)
+    await apart.broker.cancel([job_id])
+    assert (await apart.reach(job_id, State.COMPLETED)).result == "finished anyway"
+
+
+@pytest.mark.parametrize("name", ["hang", "stuck_for_ever"])
+async def test_a_stopping_worker_gives_it_back(apart: Works, name: str) -> None:
+    engine = await apart.start(grace_s=0.1)
+    job_id = await apart.push(name)
+    await running(apart, job_id)
+    async with asyncio.timeout(10):
+        await engine.stop()
+    job = await apart.job(job_id)
+    assert (job.state, job.crashes) == (State.QUEUED, 0)
+    kinds = [kind for kind in await apart.kinds(job_id) if kind not in ("Logged", "Progressed")]
+    assert kinds == ["Enqueued", "Started", "Released"]
+    assert ours() == []
+
+
+async def test_only_so_many_processes_wait_for_a_job(apart: Works) -> None:
+    await apart.start(concurrency=8)
+    ids = [await apart.push("who") for _ in range(60)]
+    jobs: list[Job] = [await apart.reach(job_id, State.COMPLETED) for job_id in ids]
+    assert len({job.result["pid"] for job in jobs}) < 60
+
+    async def few() -> bool:
+        return len(ours()) <= 1 + 4
+
+    await eventually(few)
+
+
+async def test_a_nursery_that_dies_is_replaced(apart: Works) -> None:
+    await apart.start()
+    job_id = await apart.push("hang")
+    await running(apart, job_id)
+    parent = (await apart.run("who")).result["parent"]
+    os.kill(parent, signal.SIGKILL)
+    await until(lambda: not _runs(parent))
+    job = await apart.run("who")
+    assert job.state is State.COMPLETED
+    assert job.result["parent"] != parent
+
+    async def again() -> bool:
+        return (await apart.kinds(job_id)).count("Progressed") == 2
+
+    await eventually(again)
+    assert (await apart.job(job_id)).crashes == 1
+    await apart.broker.cancel([job_id])
+    await apart.reach(job_id, State.CANCELLED)
+
+
+async def test_a_task_that_cannot_be_imported_is_refused_at_the_start(works: Works) -> None:
+    @works.task(isolation="process")
+    def inner() -> None: ...
+
+    with pytest.raises(
+        TaskInvalid, match=r"^Task inner cannot run in a process of its own, because .*inner is defined"
+    ):
+        await works.start()
+
+
+def test_other_isolations_are_refused() -> None:
+    with pytest.raises(TaskInvalid, match="isolation is 'process', 'thread' or None, not 'vm'"):
+        task(isolation="vm", registry=Registry())(ours)  # type: ignore[call-overload]  # what this is about
