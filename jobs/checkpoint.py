@@ -118,3 +118,12 @@ class Arrival:
         if why_not is not None:
             raise Interrupted(why_not)
         self._check()
+
+
+def in_coroutine() -> bool:
+    """Tell whether the caller could await something; a thread can only block."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

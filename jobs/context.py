@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, ClassVar
+import re
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from jobs.batch import Batch, Terms
 from jobs.interrupt import Interrupt, Interrupted
 from jobs.job import JobSpec
 from jobs.job_view import JobView
 from jobs.outbox import Line, Outbox, Said
+from jobs.source import Fetch, Paged, Source, source_of
 
 __all__ = ["Context", "Interrupt", "Interrupted", "Line", "Said", "Surroundings"]
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[\w.-]{0,64}")
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -39,7 +46,7 @@ class Context(Outbox, MutableMapping[str, Any]):
 
     is_task_context: ClassVar[bool] = True
 
-    __slots__ = ("_around", "_items", "attempt", "failures", "run", "spec", "token")
+    __slots__ = ("_around", "_items", "_names", "attempt", "failures", "run", "spec", "token")
 
     def __init__(  # noqa: PLR0913, PLR0917  # what Reserved says of an attempt, and where it runs
         self, spec: JobSpec, run: int, attempt: int, failures: int, around: Surroundings, checkpoint: str = ""
@@ -56,6 +63,7 @@ class Context(Outbox, MutableMapping[str, Any]):
         """The worker's right to speak for the job."""
         self._around = around
         self._items: dict[str, Any] | None = None
+        self._names: frozenset[str] = frozenset()
 
     # Who the job is
 
@@ -109,6 +117,63 @@ class Context(Outbox, MutableMapping[str, Any]):
     def idempotency_key(self) -> str:
         """The same for all attempts of this run: hand it to services that drop repeated requests."""
         return f"{self.spec.id}-{self.run}"
+
+    # Many items
+
+    def chunks(  # noqa: PLR0913  # all but the first two are options with names
+        self,
+        items: Iterable[T] | AsyncIterable[T],
+        size: int = 100,
+        *,
+        name: str = "",
+        total: int | None = None,
+        failed_max: int | None = None,
+        after: str | None = None,
+    ) -> Batch[T]:
+        """Work on items in chunks; a run that goes on after a crash goes on behind the last finished chunk.
+
+            async for chunk in ctx.chunks(users, size=100):
+                for user in chunk:
+                    with chunk.item(user.id):  # an error is recorded, and the batch goes on
+                        await update(user)
+
+        In a function that is not a coroutine: `for chunk in ctx.chunks(...)`. The items must come in the same
+        order in every attempt. A batch that was begun keeps its `size`.
+        `name` tells the batches of one task apart. `total`: how many items there are, where `len(items)` does not say.
+        `failed_max`: one more item that fails ends the attempt with its error.
+        `after`: the `chunk.after` that the task's own database has ("": none yet), instead of what was saved here.
+        Raises TypeError for a set, ValueError for a size below 1 and a name that was used in this attempt.
+        """
+        if size < 1:
+            raise ValueError(f"A chunk has 1 item or more, not {size}.")
+        return self._batch(source_of(items), Terms(name, self._key(name), size, total, failed_max, after))
+
+    def pages(
+        self,
+        fetch: Fetch[T],
+        *,
+        name: str = "",
+        total: int | None = None,
+        failed_max: int | None = None,
+        after: str | None = None,
+    ) -> Batch[T]:
+        """Work on items in chunks, each of which is a page that `fetch` gets by its cursor.
+
+        `fetch(cursor)`, a function or a coroutine function, returns the items and the next page's cursor: any JSON
+        value, None behind the last page. The first page's cursor is None. All else is as in `chunks`.
+        """
+        return self._batch(Paged(fetch), Terms(name, self._key(name), 0, total, failed_max, after))
+
+    def _key(self, name: str) -> str:
+        return f"{self.idempotency_key}/{name}" if name else self.idempotency_key
+
+    def _batch(self, source: Source[T], terms: Terms) -> Batch[T]:
+        if not _NAME.fullmatch(terms.name):
+            raise ValueError("The name of a batch has up to 64 letters, digits, dots, dashes and underscores.")
+        if terms.name in self._names:
+            raise ValueError(f"This attempt had a batch of the name {terms.name!r} already: give each its own.")
+        self._names |= {terms.name}
+        return Batch(self, source, terms)
 
     # SAQ's view
 

@@ -6,7 +6,6 @@ Whoever carries it (the worker's reporter, or the pipe of a process that runs on
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 import pydantic_core
 
-from jobs.checkpoint import Arrival, Checkpoints, Receipt
+from jobs.checkpoint import Arrival, Checkpoints, Receipt, in_coroutine
 from jobs.clock import now_ms
 from jobs.interrupt import Interrupt, Interrupted
 from jobs.job import LogLevel, Progress
@@ -200,12 +199,10 @@ class Outbox:
     def _send(self, receipt: Receipt) -> Awaitable[None]:
         self._hurry()
         arrival = Arrival(receipt, self.check)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:  # a thread
-            arrival.wait()
-            return _DONE
-        return arrival
+        if in_coroutine():
+            return arrival
+        arrival.wait()
+        return _DONE
 
     def _hurry(self) -> None:
         self.pending = self.reported = True

@@ -25,6 +25,8 @@ class Progress:
     """Steps, items or bytes that are done; the task decides the unit."""
     total: float | None = strawberry.field(resolver=lambda root: root.total or None, graphql_type=float | None)
     """All that there is to do, if the task knows."""
+    failed: int
+    """How many of those done could not be dealt with; the job's log says why."""
     step: str | None = strawberry.field(resolver=lambda root: root.step or None, graphql_type=str | None)
     """Name of the step that the task is at."""
     message: str | None = strawberry.field(resolver=lambda root: root.message or None, graphql_type=str | None)

@@ -6,7 +6,7 @@ import pytest
 
 from jobs import Context, LogLevel, Retry
 from jobs.errors import InvalidArguments
-from jobs.testing import run_task
+from jobs.testing import Rehearsal, run_task
 
 
 async def greet(ctx: Context, name: str, born: date) -> dict[str, date]:
@@ -44,3 +44,23 @@ async def test_what_the_task_raises_is_raised() -> None:
     with pytest.raises(Retry):
         await run_task(insist)
     assert (await run_task(insist, attempt=3)).result is True
+
+
+async def walk(ctx: Context, steps: int) -> int:
+    for step in range(ctx.checkpoint or 0, steps):
+        await ctx.save(step + 1)
+        if step % 2:
+            raise ValueError
+    return ctx.attempt
+
+
+async def test_attempts_follow_each_other_with_what_was_saved() -> None:
+    job = Rehearsal(walk, {"steps": 5})
+    seen: list[tuple[object, int]] = []
+    for _ in range(2):
+        with pytest.raises(ValueError):  # noqa: PT011  # the task's own
+            await job.attempt()
+        seen.append((job.checkpoint, len(job.checkpoints)))
+    assert seen == [(2, 2), (4, 4)]
+    assert (await job.attempt()).result == 3
+    assert job.checkpoint == 5
