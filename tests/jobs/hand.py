@@ -18,7 +18,7 @@ class Hand:
     def __init__(self, client: Client, recorder: Recorder, session: Session) -> None:
         self._client = client
         self._recorder = recorder
-        self._session = session
+        self.session = session
         self._lane = session.lane(0)
 
     @classmethod
@@ -26,7 +26,7 @@ class Hand:
         return cls(client, recorder, await client.broker.open_session(make_worker_info("default")))
 
     async def close(self) -> None:
-        await self._session.close()
+        await self.session.close()
 
     async def start(self) -> Reserved:
         """Start the next job, which may be on its way still."""
@@ -37,7 +37,7 @@ class Hand:
             if reserved:
                 break
             await self._lane.wait(["default"], 100)
-        assert await self._session.start(reserved) == [True]
+        assert await self.session.start(reserved) == [True]
         return reserved[0]
 
     async def finish(self, job: Reserved, outcome: Outcome) -> None:
@@ -45,10 +45,10 @@ class Hand:
         assert step.stale == []
 
     async def progress(self, job: Reserved, progress: Progress) -> None:
-        await self._session.report([Report(id=job.id, token=job.token, progress=progress)])
+        await self.session.report([Report(id=job.id, token=job.token, progress=progress)])
 
     async def log(self, job: Reserved, level: LogLevel, message: str) -> None:
-        await self._session.report([Report(id=job.id, token=job.token, logs=[(level, message, "", "", now_ms())])])
+        await self.session.report([Report(id=job.id, token=job.token, logs=[(level, message, "", "", now_ms())])])
 
     async def complete(self, result: str = "null") -> str:
         """Run the next job to its end; return its id."""
