@@ -15,7 +15,7 @@ from jobs.feed import Feed
 from jobs.newest import Newest
 from jobs.probe import Health
 from jobs.published import Published
-from jobs.queries import JobQueries, Queries, QueueQueries, TaskQueries, TokenQueries, WorkerQueries
+from jobs.queries import JobQueries, QuarantineQueries, Queries, QueueQueries, TaskQueries, TokenQueries, WorkerQueries
 from jobs.settings import Settings
 from jobs.store import Store
 
@@ -50,6 +50,7 @@ class Client:
             task=TaskQueries(published),
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
+            quarantine=QuarantineQueries(store),
         )
         self.feed = Feed(store, broker, newest)
 
@@ -78,5 +79,5 @@ class Client:
 
     async def health(self) -> list[Health]:
         """Ask each component whether it works, for a few seconds at most. Never raises."""
-        store, broker = await asyncio.gather(self.store.health(), self.broker.health())
-        return [store, broker, self.pusher.health(), self.feed.hub.health()]
+        asking = self.store.health(), self.store.quarantine.health(), self.broker.health()
+        return [*await asyncio.gather(*asking), self.pusher.health(), self.feed.hub.health()]

@@ -1,4 +1,4 @@
-"""Listening: the event log and the state of single jobs, live."""
+"""Listening: the event log, and the state of single jobs and of the workers, live."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from jobs.feed.events import EventSubscription
 from jobs.feed.filter import EventFilter, FactBook
 from jobs.feed.hub import Hub
 from jobs.feed.job import JobSubscription, Watches
+from jobs.feed.worker import RollCall, WorkerSnapshot, WorkersSubscription, WorkerSubscription
 from jobs.newest import Newest
 from jobs.page import JobWhere
+from jobs.roster import Roster
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
 
-__all__ = ["EventBatch", "EventSubscription", "Feed", "Gap", "GapReason", "JobSubscription"]
+__all__ = [
+    "EventBatch",
+    "EventSubscription",
+    "Feed",
+    "Gap",
+    "GapReason",
+    "JobSubscription",
+    "WorkerSnapshot",
+    "WorkerSubscription",
+    "WorkersSubscription",
+]
 
 
 class Feed:
@@ -27,6 +39,7 @@ class Feed:
         self._facts = FactBook(store, broker)
         self.hub = Hub(broker, self._facts)
         self._watches = Watches(self.hub, newest)
+        self._roll_call = RollCall(Roster(broker))
 
     def job_events(
         self, viewer: Viewer, where: JobWhere | None = None, after: str | None = None, job_ids: Collection[str] = ()
@@ -47,12 +60,28 @@ class Feed:
         authorise(viewer, Permission.READ)
         return JobSubscription(self._watches, self._newest, job_id)
 
+    def worker(self, viewer: Viewer, worker_id: str) -> WorkerSubscription:
+        """Subscribe to one worker: as it is now, then at most once a second; None once it is gone. Raises Forbidden."""
+        authorise(viewer, Permission.READ)
+        return WorkerSubscription(self._roll_call, worker_id)
+
+    def workers(self, viewer: Viewer, limit: int) -> WorkersSubscription:
+        """Subscribe to all workers: as they are now, then at most once a second. Raises Forbidden."""
+        authorise(viewer, Permission.READ)
+        return WorkersSubscription(self._roll_call, limit)
+
     @property
     def watched(self) -> int:
         """How many subscriptions to single jobs there are."""
         return self._watches.count
 
+    @property
+    def watched_workers(self) -> int:
+        """How many subscriptions to workers there are."""
+        return self._roll_call.count
+
     async def close(self) -> None:
         """End all subscriptions and stop reading."""
+        await self._roll_call.close()
         await self._watches.close()
         await self.hub.close()

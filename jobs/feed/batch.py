@@ -22,6 +22,10 @@ class GapReason(StrEnum):
     """The subscriber did not read fast enough; what happens from now on follows."""
     BROKER_LOST = "BROKER_LOST"
     """The broker was started anew, or lost its data: events may be missing; what happens from now on follows."""
+    TRIMMED = "TRIMMED"
+    """Events were removed to save memory before they were read; what is still there follows."""
+    UNREADABLE = "UNREADABLE"
+    """Events cannot be read, perhaps because a newer version wrote them; what happens from now on follows."""
 
 
 class Gap(msgspec.Struct, frozen=True):

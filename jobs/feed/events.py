@@ -148,20 +148,21 @@ class _Replay:
         if not self._begun:
             lost = await self._begin()
         begun_at, target = self.at, self._target
-        events = await self._broker.stream.read(begun_at, PAGE)
+        reading = await self._broker.stream.scan(begun_at, PAGE)
+        events = reading.events
         # Looked at after reading: what is still there now was there all the time.
         first = await self._broker.stream.first()
         lost = lost or (first > begun_at if first else not self._begun and begun_at != self._hub.position)
         self._begun = True
         await self._look_up(events, subscription.filter)
-        if events:
-            self.at = events[-1][0]
+        self.at = reading.end
         if target is None and len(events) < PAGE:
             self._target = await self._hub.reached()
             self._hub.join(subscription)
-        elif not events:
+        elif self.at == begun_at:
             self._target = self.at  # the stream has nothing more up to the hub's position
-        self._deliver(events, subscription.filter, lost=lost)
+        unread = GapReason.UNREADABLE if reading.unread else None
+        self._deliver(events, subscription.filter, GapReason.CURSOR_TOO_OLD if lost else unread)
 
     async def _begin(self) -> bool:
         """Look at the cursor; tell whether events after it may be lost."""
@@ -180,9 +181,9 @@ class _Replay:
         while ids := self._facts.missing(plain, [wanted]):
             await self._facts.look_up(ids)
 
-    def _deliver(self, events: Sequence[PositionedEvent], wanted: EventFilter, *, lost: bool) -> None:
+    def _deliver(self, events: Sequence[PositionedEvent], wanted: EventFilter, lost: GapReason | None) -> None:
         batches = batches_of(events, wanted, self._facts) if events else []
-        gap = Gap(GapReason.CURSOR_TOO_OLD) if lost else None
+        gap = Gap(lost) if lost else None
         if gap and not batches:
             batches = [EventBatch(events=[], end_cursor=str(self.at), gap=gap)]
         elif gap:

@@ -127,8 +127,9 @@ class FactBook:
         return facts is not None and whole and not facts.whole
 
     def _learn(self, event: events.Enqueued) -> None:
-        if event.spec:
-            self._keep(event.job, _of_job(_spec.decode(event.spec)))
+        spec = _read(event.spec) if event.spec else None
+        if spec:
+            self._keep(event.job, _of_job(spec))
         elif self._facts.get(event.job) is None:
             self._keep(event.job, Facts(event.task, event.queue, whole=False))
 
@@ -155,6 +156,13 @@ class FactBook:
         self._facts.move_to_end(job_id)
         while len(self._facts) > KEPT_MAX:
             self._facts.popitem(last=False)
+
+
+def _read(text: str) -> JobSpec | None:
+    try:
+        return _spec.decode(text)
+    except ValueError:
+        return None
 
 
 def _of_job(job: Job | JobSpec) -> Facts:

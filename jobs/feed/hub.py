@@ -152,12 +152,17 @@ class Hub:
         """Read and hand out while anybody listens. Raises EpochChanged, Unavailable."""
         while self._is_used():
             self._turned_at = self._monotonic()
-            batch = await self._broker.stream.read(position, READ, block_ms=BLOCK_MS)
-            same_epoch = [item for item in batch if item[0].epoch == position.epoch or not position.epoch]
+            reading = await self._broker.stream.scan(position, READ, block_ms=BLOCK_MS)
+            if reading.hole:
+                self._lose(GapReason.TRIMMED, position)
+            same_epoch = [item for item in reading.events if item[0].epoch == position.epoch or not position.epoch]
             if same_epoch:
                 await self._hand_out(same_epoch)
                 position = same_epoch[-1][0]
-            if len(same_epoch) < len(batch) or self._broker.epoch != position.epoch != 0:
+            if reading.unread and position.epoch in {0, reading.end.epoch}:
+                position = self._position = reading.end
+                self._lose(GapReason.UNREADABLE, position)
+            if len(same_epoch) < len(reading.events) or self._broker.epoch != position.epoch != 0:
                 raise EpochChanged("Redis was started anew or lost its data.")
 
     def _is_used(self) -> bool:
@@ -177,11 +182,11 @@ class Hub:
             if not epoch:
                 raise EpochChanged("Redis lost its data; it is being filled again.")
             position = Position(epoch, 0, 0, 0)
-            self._lose(position)
+            self._lose(GapReason.BROKER_LOST, position)
         else:
             first = await self._broker.stream.first()
             if first and first > position and position.ms:
-                self._lose(position)
+                self._lose(GapReason.BROKER_LOST, position)
         self._position = position
         self._live.set()
         for listener in self._listeners:
@@ -191,10 +196,12 @@ class Hub:
             log.info("feed.back")
         return position
 
-    def _lose(self, position: Position) -> None:
+    def _lose(self, reason: GapReason, position: Position) -> None:
         for channel in self._channels.values():
             for subscriber in list(channel.subscribers):
-                subscriber.lose(GapReason.BROKER_LOST, str(position))
+                subscriber.lose(reason, str(position))
+        for listener in self._listeners:
+            listener.missed()
 
     def _drop_empty_channels(self) -> None:
         # Subscribers are held weakly: a channel empties without a word.

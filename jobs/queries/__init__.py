@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from jobs.queries.job import JobQueries
+from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
 from jobs.queries.task import TaskQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
 
-__all__ = ["JobQueries", "Queries", "Queue", "QueueQueries", "TaskQueries", "TokenQueries", "Worker", "WorkerQueries"]
+__all__ = [
+    "JobQueries",
+    "QuarantineQueries",
+    "Queries",
+    "Queue",
+    "QueueQueries",
+    "TaskQueries",
+    "TokenQueries",
+    "Worker",
+    "WorkerQueries",
+]
 
 
 class Queries:
     """The second door, by noun."""
 
-    def __init__(
-        self, job: JobQueries, queue: QueueQueries, task: TaskQueries, worker: WorkerQueries, token: TokenQueries
+    def __init__(  # noqa: PLR0913  # one for each noun
+        self,
+        *,
+        job: JobQueries,
+        queue: QueueQueries,
+        task: TaskQueries,
+        worker: WorkerQueries,
+        token: TokenQueries,
+        quarantine: QuarantineQueries,
     ) -> None:
         self.job = job
         self.queue = queue
         self.task = task
         self.worker = worker
         self.token = token
+        self.quarantine = quarantine

@@ -129,7 +129,7 @@ class Desk:
         except asyncio.CancelledError:
             given = place.given
             if not given.cancelled() and given.exception() is None and (reserved := given.result()):
-                self._take_back([reserved])
+                self.take_back([reserved])
             raise
         finally:
             if timer:
@@ -196,9 +196,10 @@ class Desk:
                 reserved = left.popleft()
                 self.unstarted.add(reserved.id)
                 place.give(reserved)
-        self._take_back(list(left))
+        self.take_back(list(left))
 
-    def _take_back(self, jobs: list[Reserved]) -> None:
+    def take_back(self, jobs: list[Reserved]) -> None:
+        """Give jobs back that were handed out for nobody."""
         for reserved in jobs:
             task = asyncio.create_task(self.put_back(reserved))
             task.add_done_callback(_told)

@@ -12,6 +12,7 @@ from jobs.saq.session import SaqBroker
 from jobs.saq.worker import Worker
 from jobs.settings import Settings
 from jobs.task import default_registry
+from jobs.worker import Payloads
 
 
 async def serve(settings: Settings) -> None:
@@ -25,16 +26,16 @@ async def serve(settings: Settings) -> None:
         await client.commands.task.publish(default_registry.definitions())
         broker = await SaqBroker.open(settings.redis_url, settings)
         try:
-            await _work(settings, broker)
+            await _work(settings, broker, Payloads(client.store.search.args))
         finally:
             await broker.close()
     finally:
         await client.close()
 
 
-async def _work(settings: Settings, broker: SaqBroker) -> None:
+async def _work(settings: Settings, broker: SaqBroker, payloads: Payloads) -> None:
     names = settings.queues or default_registry.queues()
-    queue = Queue.from_url(settings.redis_url, name=names[0], settings=settings, broker=broker)
+    queue = Queue.from_url(settings.redis_url, name=names[0], settings=settings, broker=broker, payloads=payloads)
     worker: Worker[Any] = Worker(
         queue,
         default_registry,

@@ -9,20 +9,23 @@ import msgspec
 import redis.asyncio
 import saq.job
 import structlog
+from saq.errors import InvalidUrlError
 from saq.job import Status
 from saq.utils import now, seconds
 
 from jobs.broker import Cancelling, Push, Pushed, Report, Reserved, keys
 from jobs.clock import new_id
 from jobs.errors import PayloadTooLarge, Stale
-from jobs.job import FINAL, WAITING, JobSpec, Progress, Reason, State
+from jobs.job import FINAL, WAITING, JobSpec, LogLevel, Progress, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, RetryLater
 from jobs.retry import failure
 from jobs.saq.batch import Batch
+from jobs.saq.desk import Desk
 from jobs.saq.job import HeldJob, RunningJob, encode, failure_of, held_job, record_key, spec_of
 from jobs.saq.reading import ReadingQueue
 from jobs.saq.session import Note, StandaloneBroker
 from jobs.saq.status import FINAL_STATUSES
+from jobs.worker import NotFetched
 
 log = structlog.get_logger(__name__)
 logger = logging.getLogger("saq")
@@ -61,12 +64,17 @@ class Queue(ReadingQueue):
 
     @classmethod
     def from_url(cls, url: str, **kwargs: Any) -> Self:
-        """Create a queue with the URL of a Redis."""
-        return cls(redis.asyncio.from_url(url), url=url, **kwargs)
+        """Create a queue with the URL of a Redis. Raises InvalidUrlError."""
+        try:
+            client = redis.asyncio.from_url(url)
+        except ValueError as error:
+            raise InvalidUrlError(f"{url!r} is no URL of a Redis: {error}") from None
+        return cls(client, url=url, **kwargs)
 
     def sibling(self, name: str) -> Queue:
         """Return a queue of another name that uses the connections of this one."""
-        return Queue(self.redis, name, self.dump, self.load, url=self._url, settings=self.settings, broker=self._broker)
+        shared: dict[str, Any] = {"settings": self.settings, "broker": self._broker, "payloads": self.payloads}
+        return Queue(self.redis, name, self.dump, self.load, url=self._url, **shared)
 
     # Enqueue
 
@@ -103,12 +111,29 @@ class Queue(ReadingQueue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> HeldJob | None:
         """Wait for a job for `timeout` seconds (0: for ever). Cancelling this loses no job."""
-        reserved = await (await self.desk()).reserve(timeout)
-        if reserved is None:
+        desk = await self.desk()
+        while reserved := await desk.reserve(timeout):
+            whole = await self._complete(desk, reserved)
+            if whole is not None:
+                job = held_job(self, whole)
+                self._held[job.key] = job
+                return job
+        return None
+
+    async def _complete(self, desk: Desk, reserved: Reserved) -> Reserved | None:
+        """Return the job with its arguments; where these cannot be fetched, it goes back, and says why."""
+        try:
+            spec = await self.payloads.complete(reserved.spec)
+        except NotFetched as missing:
+            if await desk.start(reserved):
+                line = (LogLevel.WARNING, str(missing), "", "", now())
+                await (await desk.session()).report([Report(id=reserved.id, token=reserved.token, logs=[line])])
+                await desk.finish(reserved, missing.outcome, [])
             return None
-        job = held_job(self, reserved)
-        self._held[job.key] = job
-        return job
+        except BaseException:
+            desk.take_back([reserved])
+            raise
+        return msgspec.structs.replace(reserved, spec=spec)
 
     async def update(self, job: saq.job.Job, **kwargs: Any) -> None:
         """Note what changed of a job. `status=ACTIVE` starts it, and raises Stale where it must not run.

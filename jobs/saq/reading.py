@@ -19,6 +19,7 @@ from saq.types import CountKind, DumpType, ListenCallback, LoadType, QueueInfo
 
 from jobs.broker import Finished, keys
 from jobs.broker.live import read_job
+from jobs.errors import StartError, StoreUnavailable
 from jobs.job import FINAL, State
 from jobs.outcome import Cancel, Complete, Die, RetryLater
 from jobs.saq.desk import Desk
@@ -26,7 +27,9 @@ from jobs.saq.job import HeldJob, kept_key, key_of, record_key, seen_job
 from jobs.saq.session import SaqBroker, StandaloneBroker
 from jobs.saq.status import FINAL_STATUSES, status_told
 from jobs.settings import Settings
+from jobs.store import Store
 from jobs.task import NAME_PATTERN
+from jobs.worker import Payloads
 
 LOOK_AGAIN_S = 1.0
 """Who listens looks at the jobs themselves so often: not everybody who changes a job tells SAQ's listeners."""
@@ -48,6 +51,7 @@ class ReadingQueue(RedisQueue):
         url: str | None = None,
         settings: Settings | None = None,
         broker: SaqBroker | None = None,
+        payloads: Payloads | None = None,
     ) -> None:
         if not NAME_PATTERN.fullmatch(name):
             raise ValueError(f"The name {name!r} is not allowed; letters, digits, '.', '_' and '-' are, at most 128.")
@@ -60,6 +64,19 @@ class ReadingQueue(RedisQueue):
         self._desk: Desk | None = None
         self._opening = asyncio.Lock()
         self._held: dict[str, HeldJob] = {}
+        self._store: Store | None = None
+        self.payloads = payloads or Payloads(self._args if self.settings.database_url else None)
+        """Fetches large arguments of jobs that did not come from SAQ's enqueue."""
+
+    async def _args(self, job_id: str) -> bytes | None:
+        """Read arguments from the database of the settings, connected when the first ones are asked for."""
+        async with self._opening:
+            if self._store is None:
+                try:
+                    self._store = await Store.open(self.settings.database_url)
+                except StartError as error:
+                    raise StoreUnavailable(str(error)) from error
+        return await self._store.search.args(job_id)
 
     async def connect(self) -> None:
         """Connect; done by the first call anyway. Raises RedisUnreachable, RedisEvicts."""
@@ -90,6 +107,9 @@ class ReadingQueue(RedisQueue):
         if self._broker is not None and self._owns_broker:
             await self._broker.close()
             self._broker = None
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
         await super().disconnect()
 
     def count_ended(self, ended: Finished) -> None:
@@ -119,7 +139,7 @@ class ReadingQueue(RedisQueue):
         found: list[saq.job.Job | None] = []
         for record, live, kept in zip(records, rows[::2], rows[1::2], strict=True):
             job = read_job(live or kept)
-            found.append(self._swept(seen_job(self, job, record)) if job and job.queue == self.name else None)
+            found.append(self._seen(seen_job(self, job, record)) if job and job.queue == self.name else None)
         return found
 
     async def _hashes(self, names: Sequence[str]) -> list[dict[bytes, bytes]]:
@@ -130,7 +150,9 @@ class ReadingQueue(RedisQueue):
             rows: list[dict[bytes, bytes]] = await broker.ask(pipeline.execute())
         return rows
 
-    def _swept(self, job: saq.job.Job) -> saq.job.Job:
+    def _seen(self, job: saq.job.Job) -> saq.job.Job | None:
+        if job.ttl < 0 and job.status in FINAL_STATUSES:
+            return None
         held = self._held.get(job.key)
         if held is not None and held.swept and job.status is Status.ACTIVE:
             job.status, job.error = Status.ABORTING, self.swept_error_message

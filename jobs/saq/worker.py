@@ -41,6 +41,7 @@ class Worker(saq.worker.Worker[CtxType]):
     - A job that is aborted hears of it with the lease, within about a second: the timer `abort` has no effect.
     - A worker that dies is noticed by its lease: a job's `heartbeat` has no effect.
     - What does not end in `shutdown_grace_period_s` is given back, and that attempt does not count.
+    - With `concurrency` 0 it runs no jobs and does the upkeep of the queue, as SAQ's own does.
     - With `burst`, and where `process` is called by hand, jobs run one by one as in SAQ's own worker.
 
     Raises TypeError where the queue is not one of ours.
@@ -76,8 +77,9 @@ class Worker(saq.worker.Worker[CtxType]):
         try:
             for hook in self.startup or ():
                 await hook(self.context)
-            self._engine = await self._open_engine()
-            await self._engine.start()
+            if self.concurrency:
+                self._engine = await self._open_engine()
+                await self._engine.start()
             self._upkeep = await self.upkeep()
             await self.event.wait()
         except asyncio.CancelledError:
@@ -111,6 +113,7 @@ class Worker(saq.worker.Worker[CtxType]):
             hooks=hooks,
             shared=self.context,
             job_view=self._job_view,
+            payloads=queue.payloads,
             on_stop=self.event.set,
         )
 

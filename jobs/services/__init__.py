@@ -48,7 +48,7 @@ class Services:
 
     async def health(self) -> list[Health]:
         """Ask every loop, the database and Redis, for a few seconds at most. Never raises."""
-        rooms = await asyncio.gather(self._store.health(), self._broker.health())
+        rooms = await asyncio.gather(self._store.health(), self._store.quarantine.health(), self._broker.health())
         return [*(loop.health() for loop in self.loops), *rooms]
 
 

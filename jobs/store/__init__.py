@@ -74,6 +74,7 @@ class Store:
     async def close(self) -> None:
         """Write what waits to be accepted, then close every connection. Closing twice is allowed."""
         await self._check.close()
+        await self.quarantine.close()
         await self.accept.close()
         await self._database.close()
 

@@ -13,6 +13,7 @@ import structlog
 from jobs.clock import Clock
 from jobs.errors import InvalidCursor, StoreUnavailable
 from jobs.page import Direction, Page, PageRequest
+from jobs.probe import Check, Health
 from jobs.quarantine import Quarantined, Source, Unreadable
 from jobs.store.bulk import Column, Insert
 from jobs.store.cursor import Cursors, Keyset
@@ -42,6 +43,7 @@ _INSERT = Insert(
     ),
     "ON CONFLICT (digest) DO NOTHING",
 )
+_NAMES = "id, at_ms, source, ref, reason, record"
 _MAKE_ROOM = (
     "DELETE FROM quarantine WHERE id <"  # noqa: S608  # a number of ours
     f" (SELECT min(id) FROM (SELECT id FROM quarantine ORDER BY id DESC LIMIT {KEPT_MAX}) AS kept)"
@@ -55,6 +57,24 @@ class Quarantine:
         self._database = database
         self._clock = clock
         self._noted: OrderedDict[str, None] = OrderedDict()
+        self._check = Check("quarantine", self._ask)
+
+    async def health(self) -> Health:
+        """Tell how many records could not be read. Never raises."""
+        return await self._check.health()
+
+    async def _ask(self) -> str:
+        try:
+            count = await self.count()
+        except StoreUnavailable:
+            return "While the database is away, it is not known how many records could not be read."
+        if not count:
+            return "Every record could be read."
+        return f"{count:,}{' or more' if count == COUNT_MAX else ''} records could not be read; see `quarantine`."
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._check.close()
 
     async def write(self, transaction: Transaction, records: Sequence[Unreadable]) -> None:
         """Keep records as a part of a transaction."""
@@ -91,7 +111,7 @@ class Quarantine:
             found.where(keyset.after, _number(cursors.read(page.after)))
         if page.before is not None:
             found.where(keyset.before, _number(cursors.read(page.before)))
-        sql = f"SELECT id, at_ms, source, ref, reason, record FROM quarantine{found.text()} {keyset.order}"  # noqa: S608  # values are parameters
+        sql = f"SELECT {_NAMES} FROM quarantine{found.text()} {keyset.order}"  # noqa: S608  # values are parameters
         rows = await self._database.fetch(sql, found.values)
         return keyset.page(rows, _quarantined, lambda row: cursors.write(row["id"]))
 
@@ -100,10 +120,19 @@ class Quarantine:
         sql = f"SELECT count(*) AS n FROM (SELECT 1 FROM quarantine LIMIT {COUNT_MAX}) AS counted"  # noqa: S608  # a number of ours
         return int((await self._database.fetch(sql))[0]["n"])
 
-    async def remove(self, record_id: int) -> bool:
-        """Remove a record; False where there is none. It is kept again where it is found again. As above."""
+    async def find(self, record_id: str) -> Quarantined | None:
+        """Return a record, None where there is none. Raises StoreUnavailable."""
+        if not _is_number(record_id):
+            return None
+        rows = await self._database.fetch(f"SELECT {_NAMES} FROM quarantine WHERE id = $1", (int(record_id),))  # noqa: S608  # names of our own columns
+        return _quarantined(rows[0]) if rows else None
+
+    async def remove(self, record_id: str) -> bool:
+        """Remove a record; False where there is none. Where it is found again it is kept again. Raises as above."""
+        if not _is_number(record_id):
+            return False
         async with self._database.transaction() as transaction:
-            removed = await transaction.execute("DELETE FROM quarantine WHERE id = $1", (record_id,)) > 0
+            removed = await transaction.execute("DELETE FROM quarantine WHERE id = $1", (int(record_id),)) > 0
         self._noted.clear()
         return removed
 
@@ -123,7 +152,11 @@ def _quarantined(row: Row) -> Quarantined:
     )
 
 
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) <= 18
+
+
 def _number(place: str) -> int:
-    if not place.isdecimal() or len(place) > 18:
+    if not _is_number(place):
         raise InvalidCursor("This cursor is not one of this list and order.")
     return int(place)

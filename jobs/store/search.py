@@ -28,9 +28,7 @@ _UNFINISHED = (
     f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
 )
-_OPEN_ROWS = (
-    f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {_OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
-)
+_OPEN_ROWS = f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {_OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
 
 
 class OpenRow(NamedTuple):

@@ -2,5 +2,6 @@
 
 from jobs.worker.attempt import Hooks
 from jobs.worker.engine import Engine
+from jobs.worker.payloads import NotFetched, Payloads
 
-__all__ = ["Engine", "Hooks"]
+__all__ = ["Engine", "Hooks", "NotFetched", "Payloads"]
