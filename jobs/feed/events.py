@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -162,7 +163,16 @@ class _Replay:
         elif self.at == begun_at:
             self._target = self.at  # the stream has nothing more up to the hub's position
         unread = GapReason.UNREADABLE if reading.unread else None
-        self._deliver(events, subscription.filter, GapReason.CURSOR_TOO_OLD if lost else unread)
+        reason = GapReason.CURSOR_TOO_OLD if lost else unread
+        # Where the epoch changes, the end of the older one may have been lost.
+        before = begun_at.epoch
+        for epoch, part in groupby(events, lambda item: item[0].epoch):
+            if epoch != before and before:
+                reason = reason or GapReason.BROKER_LOST
+            self._deliver(list(part), subscription.filter, reason)
+            reason, before = None, epoch
+        if reason:
+            self._deliver([], subscription.filter, reason)
 
     async def _begin(self) -> bool:
         """Look at the cursor; tell whether events after it may be lost."""

@@ -197,6 +197,23 @@ async def test_a_cursor_of_an_older_epoch_gets_a_gap(client: Client, live: Calla
     assert second.gaps == [GapReason.CURSOR_TOO_OLD]
 
 
+async def test_a_cursor_leads_over_a_change_of_epoch_with_a_gap_where_it_changes(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    first = live()
+    await enqueue_many(client, 1)
+    await first.until(1)
+    await first.subscription.aclose()
+    await enqueue_many(client, 1)
+    await client.broker.raise_epoch(client.broker.epoch + 1)
+    await enqueue_many(client, 1)
+    second = live(after=first.cursor)
+    await second.batch()
+    assert (len(second.events), second.gaps) == (1, [GapReason.CURSOR_TOO_OLD])
+    await second.until(2)
+    assert second.gaps == [GapReason.CURSOR_TOO_OLD, GapReason.BROKER_LOST]
+
+
 @pytest.mark.parametrize(
     "cursor", ["", "x", "1-2-3", "1-2-3-4-5", "-1-2-3-4", "1-1-1-\u0661", "1-1-1-1 ", f"1-{10**30}-1-1"]
 )
