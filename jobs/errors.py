@@ -97,7 +97,7 @@ class NotFound(RequestError):
 
 
 class InvalidState(RequestError):
-    """The job's state does not allow the transition that was asked for."""
+    """The state of a job or worker does not allow what was asked for."""
 
     code = "INVALID_STATE"
 

@@ -29,17 +29,20 @@ from api.schema.event_feed import EventSubscription
 from api.schema.job_mutation import JobMutation
 from api.schema.job_query import JobQuery, JobSubscription
 from api.schema.node import Node, parse_node_id
+from api.schema.quarantine import QuarantineMutation, QuarantineQuery
 from api.schema.queue import QueueQuery
+from api.schema.rescue import RescueMutation
 from api.schema.scalars import FOR_TASKS, SCALARS
 from api.schema.task import TaskQuery
 from api.schema.viewer import ViewerQuery
-from api.schema.worker import WorkerQuery
+from api.schema.worker import WorkerQuery, WorkerSubscription
+from api.schema.worker_mutation import WorkerMutation
 from jobs.errors import InvalidOption, NotFound
 
 _NODES_MAX = 100
 
 
-async def _find(info: Info, text: str) -> object | None:
+async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one case for each kind
     try:
         kind, key = parse_node_id(text)
     except NotFound:
@@ -52,13 +55,15 @@ async def _find(info: Info, text: str) -> object | None:
             return await context.client.queries.queue.get(context.viewer, key)
         case "Task":
             return await context.client.queries.task.get(context.viewer, key)
+        case "QuarantineRecord":
+            return await context.client.queries.quarantine.get(context.viewer, key)
         case "Worker":
             return await context.client.queries.worker.get(context.viewer, key)
     return None
 
 
 @strawberry.type
-class Query(JobQuery, QueueQuery, TaskQuery, WorkerQuery, ViewerQuery):
+class Query(JobQuery, QuarantineQuery, QueueQuery, TaskQuery, WorkerQuery, ViewerQuery):
     """Everything that can be read."""
 
     @strawberry.field(graphql_type=Node | None)
@@ -87,12 +92,12 @@ async def _gather(info: Info, ids: Iterable[str]) -> list[object | None]:
 
 
 @strawberry.type
-class Mutation(JobMutation):
+class Mutation(JobMutation, QuarantineMutation, RescueMutation, WorkerMutation):
     """Everything that can be changed. A task's own mutations are here too."""
 
 
 @strawberry.type
-class Subscription(JobSubscription, EventSubscription):
+class Subscription(JobSubscription, EventSubscription, WorkerSubscription):
     """Everything that can be followed live."""
 
 

@@ -30,7 +30,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     """The object does not exist, or the viewer may not see it."""
     INVALID_STATE = "INVALID_STATE"
-    """The job's state does not allow this."""
+    """The object's state does not allow this."""
     INVALID_CURSOR = "INVALID_CURSOR"
     """The cursor is not one of this list."""
     QUEUE_FULL = "QUEUE_FULL"
@@ -66,10 +66,10 @@ class NotFoundError(UserError):
 
 @strawberry.type
 class InvalidStateError(UserError):
-    """The job's state does not allow this."""
+    """The object's state does not allow this."""
 
     job: vocabulary.Job | None = strawberry.field(graphql_type=Job | None)
-    """The job as it is."""
+    """The job as it is, where this is about a job."""
 
 
 @strawberry.type

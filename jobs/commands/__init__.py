@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from jobs.commands.job import JobCommands
 from jobs.commands.parts import Parts
+from jobs.commands.quarantine import QuarantineCommands
 from jobs.commands.request import Enqueued, EnqueueRequest
 from jobs.commands.task import TaskCommands
 from jobs.commands.token import TokenCommands
+from jobs.commands.worker import WorkerCommands
+from jobs.rescue import Rescued, RescuedJob, RescueReason
 from jobs.store import TokenKind
 
-__all__ = ["Commands", "EnqueueRequest", "Enqueued", "JobCommands", "TaskCommands", "TokenCommands", "TokenKind"]
+__all__ = [
+    "Commands",
+    "EnqueueRequest",
+    "Enqueued",
+    "JobCommands",
+    "QuarantineCommands",
+    "RescueReason",
+    "Rescued",
+    "RescuedJob",
+    "TaskCommands",
+    "TokenCommands",
+    "TokenKind",
+    "WorkerCommands",
+]
 
 
 class Commands:
@@ -19,3 +35,5 @@ class Commands:
         self.job = JobCommands(parts)
         self.task = TaskCommands(parts)
         self.token = TokenCommands(parts)
+        self.worker = WorkerCommands(parts)
+        self.quarantine = QuarantineCommands(parts)

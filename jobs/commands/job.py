@@ -15,18 +15,21 @@ from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest, ac
 from jobs.errors import InvalidOption, InvalidState, NotFound, RequestError
 from jobs.job import FINAL, Job, State
 from jobs.newest import may_exist
+from jobs.rescue import Rescue, Rescued
 from jobs.viewer import Permission, Viewer
 
+RESCUE_S, RESCUE_MAX_S = 10.0, 30.0
 RETRYABLE = frozenset({State.DEAD, State.CANCELLED})
 
 
 class JobCommands:
-    """Enqueue, cancel and retry."""
+    """Enqueue, cancel, retry and rescue."""
 
     def __init__(self, parts: Parts) -> None:
         self.gate = parts.gate
         self._parts = parts
         self._admission = Admission(parts)
+        self._rescue = Rescue(parts.store, parts.broker, parts.clock)
 
     @command(Permission.OPERATE, "job.enqueue")
     async def enqueue(self, viewer: Viewer, request: EnqueueRequest) -> Enqueued:
@@ -99,6 +102,18 @@ class JobCommands:
         self._parts.pusher.add([Push(spec=spec, run=run)])
         args = orjson.loads(bytes(msgspec.json.encode(spec.args)))
         return accepted_job(spec, args=args, run=run, at_ms=self._parts.clock())
+
+    @command(Permission.OPERATE, "job.rescue_stuck")
+    async def rescue_stuck(self, _viewer: Viewer, within_s: float = RESCUE_S) -> Rescued:
+        """Find jobs that nobody is about to run, and make them runnable, for about so long at most.
+
+        The services do the same on a timer. Raises InvalidOption, StoreUnavailable, BrokerUnavailable.
+        """
+        if not 0 < within_s <= RESCUE_MAX_S:
+            raise InvalidOption(
+                f"`within` must be more than 0 and at most {RESCUE_MAX_S:.0f} seconds.", path=("within",)
+            )
+        return await self._rescue.everything(within_s)
 
     async def _explain(self, job_id: str, refusal: RequestError) -> RequestError:
         """Explain why the store refused. It may be behind: the broker knows what is not recorded yet."""

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from jobs.broker import Broker, WorkerRecord
+from jobs.broker import Broker
 from jobs.page import Page, PageRequest
 from jobs.queries import keyset
+from jobs.roster import Roster, RunningJob, Worker, WorkerState, WorkerWish
 from jobs.viewer import Permission, Viewer, authorise
 
-
-class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker process that holds a lease."""
-
-    id: str
-    """Of its session: a worker that lost its lease comes back with another one."""
-    host: str
-    pid: int
-    version: str
-    """Of QueueQL."""
-    queues: tuple[str, ...]
-    tasks: tuple[str, ...]
-    concurrency: int
-    """Jobs that it runs at a time."""
-    active: int
-    """Jobs that it holds now."""
-    started_ms: int
-    seen_ms: int
-    """Last renewal of its lease."""
+__all__ = ["RunningJob", "Worker", "WorkerQueries", "WorkerState", "WorkerWish"]
 
 
 class WorkerQueries:
     """The worker processes that are alive."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self._roster = Roster(broker)
 
     async def page(self, viewer: Viewer, page: PageRequest) -> Page[Worker]:
         """Return a page of workers, the longest running first. Raises Forbidden, InvalidCursor, BrokerUnavailable."""
         authorise(viewer, Permission.READ)
-        workers = {record.id: _worker(record) for record in await self._broker.workers()}
+        workers = {worker.id: worker for worker in await self._roster.all()}
         ids = keyset.window(sorted(workers), page)
         return Page(
             items=[workers[worker_id] for worker_id in ids.items],
@@ -51,20 +32,4 @@ class WorkerQueries:
     async def get(self, viewer: Viewer, worker_id: str) -> Worker | None:
         """Return a worker, None where it is not alive. Raises Forbidden, BrokerUnavailable."""
         authorise(viewer, Permission.READ)
-        return next((_worker(record) for record in await self._broker.workers() if record.id == worker_id), None)
-
-
-def _worker(record: WorkerRecord) -> Worker:
-    info = record.info
-    return Worker(
-        id=record.id,
-        host=info.host,
-        pid=info.pid,
-        version=info.version,
-        queues=tuple(info.queues),
-        tasks=tuple(info.tasks),
-        concurrency=info.concurrency,
-        active=record.active,
-        started_ms=info.started_ms,
-        seen_ms=record.seen_ms,
-    )
+        return await self._roster.find(worker_id)
