@@ -37,6 +37,7 @@ class Forked:
         """Why it ended, where it could say so in a sentence."""
         self._pipe = pipe
         self._error = error
+        self._told = False
         self._ended = asyncio.Event()
 
     @property
@@ -46,13 +47,17 @@ class Forked:
 
     def begin(self, environ: Mapping[str, str]) -> None:
         """Let it run, with this environment. To be called once, in a running loop."""
+        self._told = True
         watched = os.pidfd_open(self.pid)
         asyncio.get_running_loop().add_reader(watched, self._reap, watched)
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._pipe, "w") as pipe:
             json.dump(dict(environ), pipe)
 
     def dismiss(self) -> None:
-        """End it without ever letting it run."""
+        """End it without ever letting it run. Does nothing once it has been told to begin, or to end."""
+        if self._told:
+            return
+        self._told = True
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         for pipe in self.pipes:

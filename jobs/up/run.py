@@ -80,6 +80,9 @@ async def up(settings: Settings, screen: Screen, waiting: Mapping[str, Forked]) 
         except asyncio.CancelledError:
             if not stop.requested:
                 raise
+        finally:
+            for process in waiting.values():  # a start that failed or was stopped early has not used them all
+                process.dismiss()
 
 
 async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop, waiting: Mapping[str, Forked]) -> Running:
