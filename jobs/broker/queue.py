@@ -26,7 +26,7 @@ SETTLED_MS = 2_000
 DAMAGED_MAX = 1_000
 """Damaged records that are named in the log."""
 CHUNK = 500
-CHUNK_BYTES = 1_048_576
+CHUNK_BYTES = 262_144
 """A call takes so many jobs, and so much text of them: Redis does nothing else meanwhile, and gets so much fuller."""
 INLINE_MAX_BYTES = 16_384
 """Arguments that are larger stay in the store."""
