@@ -49,6 +49,7 @@ class Progression(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: int = 0
     failures: list[ItemFailure] = []
     state: dict[str, Any] = {}
+    total: int | None = None
     is_over: bool = False
 
 
@@ -86,7 +87,7 @@ class Batch(Generic[T]):
         self._is_over = reached.is_over
         self._chunk: Chunk[T] | None = None
         self._is_begun = False
-        self.total = source.total if terms.total is None else terms.total
+        self.total = next((total for total in (terms.total, source.total) if total is not None), reached.total)
         """Items in all, if that is known; may be set when it is learned."""
         self.failed = reached.failed
         """Items that failed, those of earlier attempts included."""
@@ -171,7 +172,15 @@ class Batch(Generic[T]):
     def behind(self, read: Read[T]) -> Progression:
         """Tell how far the batch has come when these items are done."""
         place = msgspec.structs.replace(self._place, done=self.done + len(read.items), cursor=read.cursor)
-        return Progression(place, self._chunks + 1, self.failed, self.failures, self.state, read.is_last)
+        return Progression(
+            place=place,
+            chunks=self._chunks + 1,
+            failed=self.failed,
+            failures=self.failures,
+            state=self.state,
+            total=self.total,
+            is_over=read.is_last,
+        )
 
     def fail(self, item: object, error: Exception, chunk: int) -> bool:
         """Record that an item failed; False where more failed than may."""

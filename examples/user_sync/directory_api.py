@@ -61,7 +61,7 @@ class DirectoryApi:
     async def users_by_id(self, ids: Sequence[str]) -> Page:
         """Read these users, at most 100; one that is gone is an error of its own. Raises as changed_users does."""
         page = await self._page(_USERS_BY_ID, {"first": len(ids), "ids": list(ids)})
-        met = {user.id for user in page.users} | {error.user_id for error in page.errors}
+        met = {user.id for user in page.users} | {error.id for error in page.errors}
         gone = [
             UserError(user_id, "USER_GONE", "The directory has no such user.") for user_id in ids if user_id not in met
         ]

@@ -1,50 +1,40 @@
-"""The sync's own SQLite database: users, those that failed, and a checkpoint per sync."""
+"""The sync's own SQLite database: users, those that failed, and where each sync stands."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from examples.user_sync.user import Page, SyncMode, SyncResult
+from examples.user_sync.user import SyncMode, User, UserError
+from jobs import Batch, Chunk
 
 _SQL = Path(__file__).with_name("table.sql")
 
+Met = User | UserError
+"""A user that a sync met, readable or not."""
 
-class Phase(StrEnum):
-    """What a sync reads next."""
 
-    CHANGED = "CHANGED"
-    """Users that changed."""
-    FAILED_BEFORE = "FAILED_BEFORE"
-    """Users that an earlier sync could not read, and that were not met among the changed ones."""
-    FINISHED = "FINISHED"
+class Overtaken(Exception):
+    """Another attempt of the same sync has written this batch."""
+
+
+class Unreadable(Exception):
+    """The directory has the user, and cannot say who it is."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Standing:
     """Where a sync stands after its last committed batch."""
 
-    id: str
     since: str | None
     """Users that changed at this time or later are read; None: all."""
-    phase: Phase = Phase.CHANGED
-    cursor: str | None = None
-    """The API's cursor behind the last batch of the changed users."""
-    newest: str = ""
-    """Time of the newest change met in the phase CHANGED; the next incremental sync starts there."""
-    met: int = 0
-    """Users met, readable or not."""
-    total: int = 0
-    """Users to meet, as far as that is known."""
-    synced: int = 0
-    skipped: int = 0
-    batches: int = 0
-    seconds: float = 0.0
+    after: str
+    """`chunk.after` of that batch; empty before the first."""
 
 
 class Table:
@@ -58,58 +48,47 @@ class Table:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=10)) as db, db:
+        with closing(sqlite3.connect(self._path, timeout=10, isolation_level="IMMEDIATE")) as db, db:
             yield db
 
-    def begin(self, sync_id: str, mode: SyncMode) -> Checkpoint:
+    def begin(self, sync_id: str, mode: SyncMode) -> Standing:
         """Start the sync, or find where its last attempt came to."""
         with self._transaction() as db:
-            row = db.execute(
-                "SELECT since, phase, cursor, newest, met, total, synced, skipped, batches, seconds"
-                " FROM sync WHERE id = ?",
-                (sync_id,),
-            ).fetchone()
+            row = db.execute("SELECT since, after FROM sync WHERE id = ?", (sync_id,)).fetchone()
             if row:
-                return Checkpoint(sync_id, row[0], Phase(row[1]), *row[2:])
+                return Standing(*row)
             since = None
             if mode is SyncMode.INCREMENTAL:
-                (since,) = db.execute("SELECT max(newest) FROM sync WHERE phase = 'FINISHED'").fetchone()
-            checkpoint = Checkpoint(sync_id, since or None)
-            _save(db, checkpoint)
-            return checkpoint
+                (since,) = db.execute("SELECT max(newest) FROM sync WHERE finished").fetchone()
+            db.execute("INSERT INTO sync VALUES (?, ?, '', 0, '', 0)", (sync_id, since or None))
+            return Standing(since or None, "")
 
-    def write(self, page: Page, checkpoint: Checkpoint) -> Checkpoint:
-        """Write a batch and the checkpoint behind it, which is returned, in one transaction."""
+    def write(self, sync_id: str, batch: Batch[Met], chunk: Chunk[Met], newest: str) -> None:
+        """Write a chunk, and where the sync stands behind it, in one transaction. Raises Overtaken."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        users = [met for met in chunk if isinstance(met, User)]
         with self._transaction() as db:
-            skipped = sum(
-                db.execute("SELECT 1 FROM user WHERE id = ? AND updated_at = ?", (user.id, user.updated_at)).fetchone()
-                is not None
-                for user in page.users
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO user VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(u.id, u.name, u.email, u.department, u.active, u.updated_at, now) for u in page.users],
-            )
-            db.executemany("DELETE FROM user_error WHERE user_id = ?", [(user.id,) for user in page.users])
             db.executemany(
                 "INSERT OR REPLACE INTO user_error VALUES (?, ?, ?, ?, ?)",
-                [(error.user_id, error.code, error.message, checkpoint.id, now) for error in page.errors],
+                [(met.id, met.code, met.message, sync_id, now) for met in chunk if isinstance(met, UserError)],
             )
-            checkpoint = replace(
-                checkpoint,
-                met=checkpoint.met + page.size,
-                synced=checkpoint.synced + len(page.users) - skipped,
-                skipped=checkpoint.skipped + skipped,
-                batches=checkpoint.batches + 1,
+            skipped = _known(db, users)
+            db.executemany(
+                "INSERT OR REPLACE INTO user VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(u.id, u.name, u.email, u.department, u.active, u.updated_at, now) for u in users],
             )
-            _save(db, checkpoint)
-            return checkpoint
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint that comes without a batch."""
-        with self._transaction() as db:
-            _save(db, checkpoint)
+            db.executemany("DELETE FROM user_error WHERE user_id = ?", [(user.id,) for user in users])
+            for met in chunk:
+                if isinstance(met, UserError):
+                    with chunk.item(met.id):
+                        raise Unreadable(f"{met.code}: {met.message}")
+            _add(batch.state, synced=len(users) - skipped, skipped=skipped)
+            moved = db.execute(
+                "UPDATE sync SET batch = ?, after = ?, newest = max(newest, ?) WHERE id = ? AND batch = ?",
+                (chunk.number, chunk.after, newest, sync_id, chunk.number - 1),
+            )
+            if not moved.rowcount:
+                raise Overtaken(f"Batch {chunk.number} was written by another attempt.")
 
     def failed_before(self, sync_id: str, limit: int) -> tuple[list[str], int]:
         """Ids of users that an earlier sync could not read and this one has not met, and how many there are."""
@@ -119,18 +98,23 @@ class Table:
             (count,) = db.execute(f"SELECT count(*) {where}", (sync_id,)).fetchone()
             return [user_id for (user_id,) in rows], count
 
-    def result(self, checkpoint: Checkpoint) -> SyncResult:
-        """Sum the sync up."""
+    def finish(self, sync_id: str) -> int:
+        """Note that the sync has read everybody; return how many users could not be read."""
         with self._transaction() as db:
-            (failed,) = db.execute("SELECT count(*) FROM user_error WHERE sync_id = ?", (checkpoint.id,)).fetchone()
-        return SyncResult(
-            checkpoint.synced, checkpoint.skipped, failed, checkpoint.batches, round(checkpoint.seconds, 3)
-        )
+            db.execute("UPDATE sync SET finished = 1 WHERE id = ?", (sync_id,))
+            (failed,) = db.execute("SELECT count(*) FROM user_error WHERE sync_id = ?", (sync_id,)).fetchone()
+            return int(failed)
 
 
-def _save(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    c = checkpoint
-    db.execute(
-        "INSERT OR REPLACE INTO sync VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (c.id, c.since, c.phase, c.cursor, c.newest, c.met, c.total, c.synced, c.skipped, c.batches, c.seconds),
+def _known(db: sqlite3.Connection, users: Sequence[User]) -> int:
+    """Count those that the table has in this form."""
+    return sum(
+        db.execute("SELECT 1 FROM user WHERE id = ? AND updated_at = ?", (user.id, user.updated_at)).fetchone()
+        is not None
+        for user in users
     )
+
+
+def _add(figures: dict[str, Any], **more: int) -> None:
+    for name, count in more.items():
+        figures[name] = figures.get(name, 0) + count

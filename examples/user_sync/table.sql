@@ -19,15 +19,10 @@ CREATE TABLE IF NOT EXISTS user_error (
 
 -- One row per sync: where it stands, so that its next attempt goes on from there.
 CREATE TABLE IF NOT EXISTS sync (
-    id      TEXT PRIMARY KEY,
-    since   TEXT,              -- users that changed at this time or later are read; NULL: all
-    phase   TEXT NOT NULL,     -- CHANGED, FAILED_BEFORE, FINISHED
-    cursor  TEXT,              -- the API's cursor behind the last committed batch
-    newest  TEXT NOT NULL,     -- time of the newest change met; the next incremental sync starts there
-    met     INTEGER NOT NULL,  -- users met so far, of total
-    total   INTEGER NOT NULL,
-    synced  INTEGER NOT NULL,
-    skipped INTEGER NOT NULL,
-    batches INTEGER NOT NULL,
-    seconds REAL NOT NULL
+    id       TEXT PRIMARY KEY,
+    since    TEXT,              -- users that changed at this time or later are read; NULL: all
+    newest   TEXT NOT NULL,     -- time of the newest change met; the next incremental sync starts there
+    batch    INTEGER NOT NULL,  -- number of the last batch that was written
+    after    TEXT NOT NULL,     -- QueueQL's chunk.after of that batch
+    finished INTEGER NOT NULL
 ) STRICT;

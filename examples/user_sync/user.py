@@ -31,7 +31,7 @@ class User:
 class UserError:
     """Why one user could not be read."""
 
-    user_id: str
+    id: str
     code: str
     message: str
 
@@ -46,19 +46,6 @@ class Page:
     """Users on all pages."""
     end_cursor: str | None
     """Cursor of the next page's start; None on the last page."""
-
-    @property
-    def size(self) -> int:
-        """Users met, readable or not."""
-        return len(self.users) + len(self.errors)
-
-    @property
-    def newest(self) -> str:
-        """Time of the newest change on the page; empty where no user could be read."""
-        return max((user.updated_at for user in self.users), default="")
-
-
-NO_USERS = Page([], [], 0, None)
 
 
 @dataclass(frozen=True)

@@ -358,6 +358,24 @@ async def test_the_task_may_keep_the_place_itself() -> None:
     assert len(log.chunks) == 8
 
 
+async def test_a_total_that_was_learned_is_known_to_the_next_attempt() -> None:
+    totals: list[int | None] = []
+
+    async def task(ctx: Context) -> None:
+        batch = ctx.pages(pages_of(range(4), 2))
+        totals.append(batch.total)
+        async for chunk in batch:
+            batch.total = 4
+            if chunk.number == 2 and ctx.attempt == 1:
+                raise Crash
+
+    job = Rehearsal(task)
+    with pytest.raises(Crash):
+        await job.attempt()
+    await job.attempt()
+    assert totals == [None, 4]
+
+
 async def test_a_page_that_ends_elsewhere_is_another_chunk() -> None:
     log, size = Log(), [2]
     log.crash_at = {1}

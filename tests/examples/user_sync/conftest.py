@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -16,31 +15,34 @@ from examples.user_sync.stand_in.directory import Directory
 from examples.user_sync.sync import Sync
 from examples.user_sync.table import Table
 from examples.user_sync.user import SyncMode, SyncResult
+from jobs import Context
+from jobs.context import Surroundings
+from tests.factories import make_spec
 
 TOKEN = "a token"
 
 
-class Recorder:
-    """An observer that keeps what it is told; `at` is called at every progress report."""
+class Observer:
+    """Listens to a context as a worker does, and keeps what it hears; `at` is called at every progress report."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[float, str]] = []
-        self.lines: list[tuple[str, dict[str, Any]]] = []
+        self.percents: list[float] = []
+        self.lines: list[str] = []
+        self.checkpoint = ""
         self.at: Callable[[float], None] = lambda _percent: None
 
-    async def progress(self, done: float, of: float, step: str, message: str) -> None:
-        percent = 100 * done / of if of else 0.0
-        self.steps.append((percent, step))
-        self.at(percent)
-
-    def info(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> None:
-        self.lines.append((message, context))
-
-    def warning(self, message: str, *, exc_info: BaseException | None = None, **context: Any) -> None:
-        self.lines.append((message, context))
+    def hear(self, context: Context) -> None:
+        said = context.take()
+        self.lines += [line[1] for line in said.lines]
+        if said.checkpoint:
+            self.checkpoint = said.checkpoint
+            context.settle(said.saves)
+        if said.progress:
+            self.percents.append(said.progress.percentage)
+            self.at(said.progress.percentage)
 
     def count(self, message: str) -> int:
-        return sum(line == message for line, _ in self.lines)
+        return sum(line.startswith(message) for line in self.lines)
 
 
 class Desk:
@@ -52,18 +54,20 @@ class Desk:
         self.server = server
         self.url = str(server.make_url("/graphql"))
         self.table = table
-        self.observer = Recorder()
+        self.observer = Observer()
 
     def api(self, token: str = TOKEN, timeout_s: float = 10) -> DirectoryApi:
         return DirectoryApi(self.url, token, aiohttp.ClientTimeout(total=timeout_s))
 
     async def sync(self, sync_id: str = "1", mode: SyncMode = SyncMode.INCREMENTAL, batch_size: int = 10) -> SyncResult:
-        self.observer = Recorder()
+        self.observer = Observer()
         return await self.go_on(sync_id, mode, batch_size)
 
     async def go_on(self, sync_id: str, mode: SyncMode = SyncMode.INCREMENTAL, batch_size: int = 10) -> SyncResult:
+        spec = make_spec(id=sync_id)
+        ctx = Context(spec, 1, 1, 1, Surroundings(self.observer.hear), self.observer.checkpoint)
         async with self.api() as api:
-            return await Sync(api, self.table, self.observer, id=sync_id, batch_size=batch_size).run(mode)
+            return await Sync(api, self.table, ctx, id=sync_id, batch_size=batch_size).run(mode)
 
 
 @pytest.fixture
