@@ -4,27 +4,33 @@ The store's epoch is the truth, Redis holds a copy. A copy that is missing or di
 process that was started anew, means that Redis may have lost or forgotten something: the epoch is
 raised, jobs that have ended are discarded there, jobs that have not are pushed. Redis remembers
 which epoch was reconciled to the end, so a reconciler that dies in the middle is followed by another.
+
+Besides, what was accepted and never arrived is pushed every few seconds, and every few minutes everything
+that has not ended is looked for in Redis (jobs/rescue.py), in case something was lost there unnoticed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
 
 import structlog
 
-from jobs.broker import Broker, Push, Pushed
+from jobs.broker import Broker, Pushed
 from jobs.clock import Clock, now_ms
 from jobs.errors import QueueFull, Stale
 from jobs.probe import Health
+from jobs.rescue import Rescue, push_of
 from jobs.services.base import Loop
-from jobs.store import Store, Unfinished
+from jobs.store import Store
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 0.5
 UNPUSHED_EVERY_S = 5.0
 UNPUSHED_AGE_MS = 15_000
+COMPARE_EVERY_S = 180.0
+"""Pause between two comparisons of everything; each takes half a second per thousand jobs that have not ended."""
 BATCH = 1_000
 
 
@@ -37,12 +43,14 @@ class Reconciler(Loop):
         super().__init__()
         self._store = store
         self._broker = broker
-        self._clock = clock
         self._pushed_at = 0.0
         self._full = ""
+        self._rescue = Rescue(store, broker, clock)
+        self._compared_id: str | None = None
+        self._compared_at = time.monotonic()
 
     async def turn(self) -> float:
-        """Look at the epoch; from time to time push what was accepted and never reached Redis."""
+        """Look at the epoch; from time to time push what was accepted and never reached Redis, or was lost there."""
         if not await self._epoch_holds():
             await self._raise_epoch()
         try:
@@ -56,7 +64,9 @@ class Reconciler(Loop):
     def health(self) -> Health:
         """Tell whether it makes progress, and what it waits for."""
         health = super().health()
-        return health._replace(detail=f"Accepted jobs wait for room. {self._full}") if health.ok and self._full else health
+        return (
+            health._replace(detail=f"Accepted jobs wait for room. {self._full}") if health.ok and self._full else health
+        )
 
     async def _fill(self) -> None:
         """Push what Redis does not have, as far as there is room. Raises QueueFull."""
@@ -64,11 +74,23 @@ class Reconciler(Loop):
             await self._reconcile()
         await self._push_set_aside()
         if time.monotonic() - self._pushed_at >= UNPUSHED_EVERY_S:
-            more = await self._push_unpushed()
-            self._pushed_at = 0.0 if more else time.monotonic()
+            pushed = await self._rescue.push_unpushed(age_ms=UNPUSHED_AGE_MS)
+            if pushed:  # there may be more behind them
+                log.info("reconciler.pushed", jobs=len(pushed))
+            self._pushed_at = 0.0 if pushed else time.monotonic()
             if self._full:
                 log.info("reconciler.has_room")
                 self._full = ""
+        if self._compared_id is not None or time.monotonic() - self._compared_at >= COMPARE_EVERY_S:
+            await self._compare()
+
+    async def _compare(self) -> None:
+        """Go on with the comparison of everything that has not ended: one batch, so that no turn takes long."""
+        compared = await self._rescue.compare(self._compared_id or "")
+        self._compared_id, self._compared_at = compared.last_id, time.monotonic()
+        if compared.rescued:
+            reasons = Counter(job.reason for job in compared.rescued)
+            log.warning("reconciler.rescued", jobs=dict(reasons), first=compared.rescued[0].id)
 
     async def _epoch_holds(self) -> bool:
         number, run_id = await self._store.epoch.current()
@@ -113,7 +135,9 @@ class Reconciler(Loop):
             if not jobs:
                 return pushed
             after_id = jobs[-1].spec.id
-            answer = await self._broker.push(_recovered(jobs), recovered=True, deadline_ms=deadline_ms)
+            answer = await self._broker.push(
+                [push_of(job, recovered=True) for job in jobs], recovered=True, deadline_ms=deadline_ms
+            )
             pushed += answer.count(Pushed.NEW)
 
     async def _push_set_aside(self) -> None:
@@ -123,36 +147,7 @@ class Reconciler(Loop):
         if not found:
             return
         jobs = await self._store.search.unfinished_among(list(found))
-        await self._broker.push(_recovered(jobs), recovered=True, deadline_ms=deadline_ms)
+        pushes = [push_of(job, recovered=True) for job in jobs]
+        await self._broker.push(pushes, recovered=True, deadline_ms=deadline_ms)
         await self._broker.put_back(found.values())
         log.warning("reconciler.put_back", jobs=len(jobs), first=next(iter(found)))
-
-    async def _push_unpushed(self) -> bool:
-        """Push a batch of what never reached Redis; tell whether there may be more."""
-        deadline_ms = await self._broker.deadline_ms()
-        before_ms = self._clock() - UNPUSHED_AGE_MS
-        jobs = await self._store.search.unpushed(created_before_ms=before_ms, limit=BATCH)
-        if not jobs:
-            return False
-        answer = await self._broker.push([Push(spec=job.spec, run=job.run) for job in jobs], deadline_ms=deadline_ms)
-        if pushed := answer.count(Pushed.NEW):
-            log.info("reconciler.pushed", jobs=pushed)
-        return len(jobs) == BATCH
-
-
-def _recovered(jobs: Sequence[Unfinished]) -> list[Push]:
-    """Make pushes with what history knows of jobs that Redis has lost."""
-    return [
-        Push(
-            spec=job.spec,
-            run=job.run,
-            attempts=job.attempts,
-            uncharged=job.uncharged,
-            crashes=job.crashes,
-            recoveries=job.recoveries + 1,
-            checkpoint=job.checkpoint,
-            version=job.version,
-            due_ms=job.due_ms,
-        )
-        for job in jobs
-    ]
