@@ -271,6 +271,7 @@ def test_claims_above_the_limit_are_given_back() -> None:
     assert slots.revoke(2, all_of_them=False) == 1
     assert slots.revoke(2, all_of_them=False) == 0
     slots.quiet = True
+    assert slots.claim(1) == 0
     assert slots.revoke(2, all_of_them=False) == 2
     assert slots.revoke(1, all_of_them=True) == 1
     slots.quiet = False
