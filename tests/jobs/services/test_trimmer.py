@@ -45,7 +45,7 @@ def dialect() -> str:
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL_S", 0.05)
-    monkeypatch.setattr(module, "SHORTEST_MS", 100)
+    monkeypatch.setattr(module, "SHORTEST_MS", 0)
 
 
 def make_trimmer(client: Client, **more: Any) -> Trimmer:
@@ -99,15 +99,17 @@ async def test_a_recorder_that_is_away_stops_new_jobs_until_it_has_caught_up(
         assert seen[State.QUEUED] > 0
         stream = [event.job for _, event in await client.broker.stream.read(START, 100_000)]
         assert set(stream) == set(jobs)
-        await asyncio.sleep(1.5)
-        assert (await counts(client.broker))[State.QUEUED] >= seen[State.QUEUED] - 100  # those of one last step
+        async with asyncio.timeout(10):
+            while (await counts(client.broker)).get(State.ACTIVE):
+                await asyncio.sleep(0.02)
+        left = (await counts(client.broker))[State.QUEUED]
+        assert left >= seen[State.QUEUED] - 100  # those of one last step
         await running(Recorder(client.store, client.broker))
         await completed(client.store, len(jobs))
         await until(lambda: trimmer.health().ok)
     assert not await holds(client)
-    said = [line["event"] for line in logs if line["event"].startswith("trimmer.")]
-    assert said[0] == "trimmer.holds"
-    assert said[-1] == "trimmer.lets_go"
+    said = [line["event"] for line in logs if line["event"] in {"trimmer.holds", "trimmer.lets_go"}]
+    assert said == ["trimmer.holds", "trimmer.lets_go"] * (len(said) // 2)
     for attempts in (await client.store.search.attempts(jobs[:500])).values():
         assert [attempt.number for attempt in attempts] == [1]
 
@@ -142,7 +144,6 @@ async def test_the_cap_cuts_the_window_only(client: Client, running: Callable[..
     await patient.turn()
     assert await client.broker.stream.size_bytes() == size
     trimmer = make_trimmer(client)
-    await asyncio.sleep(0.2)
     await trimmer.turn()
     assert await client.broker.stream.size_bytes() < CAP
     assert not await holds(client)
@@ -153,8 +154,7 @@ async def test_what_is_older_than_the_window_goes(client: Client, running: Calla
     await accept(client, 500)
     await completed(client.store, 500)
     before = await client.broker.client.xlen(keys.EVENTS)
-    await asyncio.sleep(0.2)
-    await make_trimmer(client, replay_window_s=0.1, max_bytes=100_000_000).turn()
+    await make_trimmer(client, replay_window_s=0.0, max_bytes=100_000_000).turn()
     assert await client.broker.client.xlen(keys.EVENTS) < before
 
 
@@ -170,7 +170,6 @@ async def test_while_the_database_is_away_the_last_known_place_holds(
     await client.broker.push(
         [Push(spec=make_spec(args={"text": "x" * 10_000}, durability=Durability.MEMORY)) for _ in range(60)]
     )
-    await asyncio.sleep(0.2)
     monkeypatch.setattr(client.store.history, "position", away)
     await trimmer.turn()
     assert await holds(client)
