@@ -12,7 +12,7 @@ import structlog
 
 from jobs.broker import Broker, Push, Pushed, lean
 from jobs.ending import end
-from jobs.errors import QueueQLError
+from jobs.errors import BrokerUnavailable, QueueQLError
 from jobs.probe import STUCK_S, Health
 
 log = structlog.get_logger(__name__)
@@ -22,6 +22,7 @@ WAITING_MAX = 50_000
 BATCH = 1_000
 AGE_MAX_S = 5.0
 """A job that has waited longer is left to the reconciler, which may have begun with it."""
+RETRY_S = 0.2
 CLOCK_HOLDS_S = 10.0
 STOP_S = 5.0
 
@@ -116,6 +117,12 @@ class Pusher:
         try:
             deadline_ms = await self._redis_ms(fresh[0][0]) + self._deadline_ms
             answers = await self._broker.push(jobs, deadline_ms=deadline_ms)
+        except BrokerUnavailable as error:
+            if self._stopping:
+                self._leave(len(jobs), str(error))
+                return
+            self._waiting.extendleft(reversed(fresh))  # until they are too old: most outages are short
+            await asyncio.sleep(RETRY_S)
         except QueueQLError as error:
             self._leave(len(jobs), str(error))
         except Exception:  # this loop serves every caller of the process; it must outlive any one fault

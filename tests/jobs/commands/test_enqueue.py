@@ -7,7 +7,7 @@ import pytest
 
 from jobs.client import Client
 from jobs.clock import now_ms
-from jobs.commands import Enqueued, EnqueueRequest
+from jobs.commands import Enqueued, EnqueueRequest, pusher
 from jobs.errors import BrokerUnavailable, InvalidArguments, InvalidOption, UnknownTask
 from jobs.job import Backoff, Durability, Priority, State
 from tests.jobs.commands.requests import HOUR_MS, OPERATOR, READER, all_jobs, enqueue, lasting
@@ -113,7 +113,10 @@ async def test_a_thousand_in_one_call_and_no_more(client: Client) -> None:
     assert (await client.broker.counts(["default"]))["default"][State.QUEUED] == 1_000
 
 
-async def test_a_job_is_accepted_while_redis_is_away(client: Client, redis_server: RedisServer) -> None:
+async def test_a_job_is_accepted_while_redis_is_away(
+    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "AGE_MAX_S", 0.1)
     redis_server.kill()
     try:
         job = (await enqueue(client, key="k")).job

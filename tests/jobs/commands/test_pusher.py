@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from jobs.broker import Push
+from jobs.broker import Broker, Push
 from jobs.client import Client
 from jobs.commands import Enqueued, EnqueueRequest
-from jobs.commands.pusher import WAITING_MAX, Pusher
+from jobs.commands.pusher import RETRY_S, WAITING_MAX, Pusher
 from jobs.errors import RequestError
 from tests.factories import make_spec
 from tests.jobs.commands.requests import OPERATOR
+from tests.tcp_proxy import TcpProxy
+from tests.wait import until
 
 
 async def test_closing_pushes_what_waits(open_client: Callable[..., Any], client: Client) -> None:
@@ -48,3 +51,24 @@ async def test_overflow_is_left_to_the_reconciler(client: Client) -> None:
     pusher.add([Push(spec=make_spec())] * (WAITING_MAX + 7))
     assert (pusher.waiting, pusher.left) == (WAITING_MAX, 7)
     await pusher.stop()
+
+
+async def test_a_short_outage_delays_a_push_and_no_more(client: Client, redis_url: str) -> None:
+    with TcpProxy(redis_url) as proxy:
+        far = await Broker.open(proxy.url, client.settings)
+        pusher = Pusher(far)
+        pusher.start()
+        proxy.refuse()
+        specs = [make_spec() for _ in range(3)]
+        pusher.add([Push(spec=spec) for spec in specs])
+        await asyncio.sleep(2 * RETRY_S)
+        proxy.release()
+        await until(lambda: pusher.pushed == 3, within_s=3)
+        assert pusher.left == 0
+        assert list(await client.broker.jobs([spec.id for spec in specs])) == [spec.id for spec in specs]
+        proxy.refuse()
+        pusher.add([Push(spec=make_spec())])
+        async with asyncio.timeout(1):
+            await pusher.stop()
+        assert pusher.left == 1
+        await far.close()
