@@ -176,6 +176,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """Resident memory of the process."""
     loop_lag_ms: int | None = None
     """How late its event loop answers; while it does not answer at all, for how long it has not."""
+    blocked_by: str | None = None
+    """Id of the job that does not let its event loop answer, where it has not for two seconds and this is known."""
     fetched_ms: int | None = None
     """When it last heard from Redis about jobs."""
 

@@ -20,6 +20,7 @@ from jobs.job import Failure, Reason
 from jobs.retry import Budget, Cancel, Random, after_failure, decide, failure, sole, stack
 from jobs.signature import Unencodable
 from jobs.task import Task
+from jobs.worker.payloads import NotFetched, Payloads
 from jobs.worker.threads import Threads
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Terms(msgspec.Struct, frozen=True):
     result_max_bytes: int
     pool: Pool | None = None
     """Processes for those that run in one of their own; None: this is such a process."""
+    payloads: Payloads = msgspec.field(default_factory=Payloads)
 
 
 class Attempt:
@@ -97,6 +99,23 @@ class Attempt:
         return self.reserved.attempt - self.reserved.uncharged
 
     # Running
+
+    async def fetch_and_run(self) -> outcome.Outcome | None:
+        """Do as `run` does, for a job whose arguments stayed in the store. Fetching them is not the task's time."""
+        self.deadline = inf
+        try:
+            spec = await self._terms.payloads.complete(self.reserved.spec)
+        except NotFetched as missing:
+            self.context.warning(str(missing))
+            return missing.outcome
+        except asyncio.CancelledError:
+            if self.interrupt is None:
+                raise
+            return self._ended_early(None)
+        self.reserved = msgspec.structs.replace(self.reserved, spec=spec)
+        self.begun_s = monotonic()
+        self.deadline = self.begun_s + (spec.timeout_s or inf)
+        return await self.run()
 
     async def run(self) -> outcome.Outcome | None:
         """Run the task and return how it ended; None where that is of no interest any more."""
@@ -194,14 +213,15 @@ class Attempt:
             case Interrupt.RELEASE:
                 return outcome.Release()
             case Interrupt.TIMEOUT:
-                spent = Failure(
-                    type="TIMEOUT",
-                    message=f"The attempt took longer than its timeout of {self.reserved.spec.timeout_s:g} s.",
-                    stack="" if error is None else stack(error),
-                )
-                return after_failure(spent, self._budget(), self._terms.random)
+                return self.overran("" if error is None else stack(error))
             case _:
                 return None
+
+    def overran(self, trace: str) -> outcome.Outcome:
+        """Tell how it ends when its time is over."""
+        message = f"The attempt took longer than its timeout of {self.reserved.spec.timeout_s:g} s."
+        spent = Failure(type="TIMEOUT", message=message, stack=trace)
+        return after_failure(spent, self._budget(), self._terms.random)
 
     def _budget(self) -> Budget:
         spec = self.reserved.spec

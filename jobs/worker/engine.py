@@ -25,6 +25,7 @@ from jobs.retry import Random
 from jobs.settings import Settings
 from jobs.task import Registry
 from jobs.worker.attempt import Hooks, Terms
+from jobs.worker.payloads import Payloads
 from jobs.worker.place import importable, locate, modules
 from jobs.worker.pool import Pool
 from jobs.worker.pulse import Pulse
@@ -47,6 +48,7 @@ class Engine:
     hooks        what to do around every attempt
     shared       items of every SAQ function's context
     job_view     makes what SAQ functions find as `ctx["job"]`
+    payloads     fetches large arguments from the store; without it, such jobs wait for another worker
     on_stop      called when an operator wants this worker to stop, instead of `request_stop`
     """
 
@@ -61,6 +63,7 @@ class Engine:
         hooks: Hooks | None = None,
         shared: Mapping[str, Any] | None = None,
         job_view: Callable[[Context], Any] = JobView,
+        payloads: Payloads | None = None,
         on_stop: Callable[[], None] | None = None,
         clock: Clock = now_ms,
         random: Random = random_numbers.random,
@@ -74,12 +77,13 @@ class Engine:
         self._hooks = hooks or Hooks()
         self._shared = shared or {}
         self._job_view = job_view
+        self._payloads = payloads or Payloads()
         self._clock = clock
         self._random = random
         self._threads = Threads()
         self._pool = Pool(lambda: modules(self._registry), log_json=settings.log_json)
         self._slots = Slots(self.concurrency)
-        self._plan = Plan(registry, self.queues, settings.renew_s, self._terms, self._apply)
+        self._plan = Plan(registry, self.queues, settings.lease_s, settings.renew_s, self._terms, self._apply)
         self._opened = asyncio.Event()
         self._stop = asyncio.Event()
         self._session: Session | None = None
@@ -215,7 +219,7 @@ class Engine:
     def _terms(self, notify: Callable[[Context], None]) -> Terms:
         surroundings = Surroundings(notify, self._shared, self._job_view)
         size_max = self._settings.payload_max_bytes
-        return Terms(surroundings, self._hooks, self._threads, self._random, size_max, self._pool)
+        return Terms(surroundings, self._hooks, self._threads, self._random, size_max, self._pool, self._payloads)
 
     def _suspects_apart(self) -> bool:
         """Tell whether every task could as well run in a process without this worker's hooks and shared items."""

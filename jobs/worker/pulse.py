@@ -17,7 +17,11 @@ from jobs.worker.slots import Slots
 
 
 class Pulse:
-    """Gathers the vitals of one process. `vitals` is for the thread that renews the lease, all else for the loop."""
+    """Gathers the vitals of one process.
+
+    `vitals` is for the thread that renews the lease; `ask`, `unanswered_s` and `blocked_by` are for the one that
+    watches the loop; all else is for the loop.
+    """
 
     def __init__(self, slots: Slots, queues: Callable[[], Sequence[str]], clock: Clock) -> None:
         self._slots = slots
@@ -33,6 +37,8 @@ class Pulse:
         self._fetched_s = self._asked_s
         self.running: Mapping[str, Attempt] = {}
         """Attempts that run now, by job."""
+        self.blocked_by: str | None = None
+        """Job that does not let the loop go."""
         self.stopping = False
 
     def fetched(self) -> None:
@@ -56,8 +62,12 @@ class Pulse:
         waiting = self._asked_s > self._answered_s
         return max(self._lag_s, monotonic() - self._asked_s) if waiting else self._lag_s
 
-    def _ask(self) -> None:
-        """Let the loop answer, unless it still owes an answer."""
+    def unanswered_s(self) -> float:
+        """For how long the loop has owed an answer, in seconds."""
+        return max(0.0, monotonic() - self._asked_s) if self._asked_s > self._answered_s else 0.0
+
+    def ask(self) -> None:
+        """Let the loop answer, unless it still owes an answer. Raises RuntimeError once the loop is closed."""
         if self._asked_s <= self._answered_s:
             self._asked_s = monotonic()
             self._loop.call_soon_threadsafe(self._answer)
@@ -67,9 +77,8 @@ class Pulse:
         self._lag_s = self._answered_s - self._asked_s
 
     def vitals(self) -> Vitals:
-        """Say how the process is. Raises RuntimeError once the loop is closed."""
+        """Say how the process is."""
         lag_s = self.lag_s()
-        self._ask()
         attempts = list(self.running.values())
         longest = heapq.nsmallest(RUNNING_MAX, attempts, key=lambda attempt: attempt.begun_s)
         now_s, now_ms = monotonic(), self._clock()
@@ -91,6 +100,7 @@ class Pulse:
             memory_bytes=memory,
             loop_lag_ms=round(lag_s * 1000),
             fetched_ms=self._fetched_ms,
+            blocked_by=self.blocked_by,
         )
 
     def _state(self) -> WorkerState:

@@ -67,7 +67,8 @@ class Runner:
             attempt.runner = task
             attempt.begun_s = now = monotonic()
             attempt.deadline = now + (attempt.reserved.spec.timeout_s or inf)
-            attempt.outcome = await attempt.run()
+            fetches = attempt.reserved.spec.payload_bytes
+            attempt.outcome = await (attempt.fetch_and_run() if fetches else attempt.run())
             attempt.runner = None
             self.running.pop(attempt.reserved.id, None)
             self._ended(attempt)

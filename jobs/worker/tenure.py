@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from jobs.worker.pulse import Pulse
 from jobs.worker.reporter import Reporter
 from jobs.worker.runner import Runner
 from jobs.worker.slots import Slots
+from jobs.worker.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Plan(msgspec.Struct):
     registry: Registry
     queues: Sequence[str]
     """May be changed while a session works; `Tenure.reconsider` makes it hold at once."""
+    lease_s: float
     renew_s: float
     terms: Callable[[Callable[[Context], None]], Terms]
     """Makes the terms of attempts, given where their contexts announce what they report."""
@@ -64,6 +66,8 @@ class Tenure:
         self._runner = Runner(self._ended)
         pulse.running = self._runner.running
         self._finished: deque[Finished] = deque()
+        self._sent: dict[Lane, list[Finished]] = {}
+        self._beginning: list[Sequence[Reserved]] = []
         self._unsent_reports = False
         self._listening: asyncio.Task[None] | None = None
         self._reconsidered = False
@@ -71,7 +75,6 @@ class Tenure:
         self._wait_ms = 0
         self._stopping = False
         self._grace_is_over = False
-        self._starting = 0
         self._lost = asyncio.Event()
         self._settled = asyncio.Event()
 
@@ -85,7 +88,9 @@ class Tenure:
     async def run(self) -> None:
         """Work until the session is drained, or lost."""
         lease = Lease(self._session, self._plan.renew_s, self._pulse.vitals, self._heard)
+        watch = Watch(self._pulse, self._session, self._plan.lease_s, self._surrender)
         lease.start()
+        watch.start()
         try:
             # In a task of its own: on Python 3.11.2 (Debian 12) a task whose groups failed counts as being cancelled,
             # and every timeout in it raises CancelledError from then on.
@@ -95,6 +100,7 @@ class Tenure:
         finally:
             self._runner.end_early(Interrupt.LOST)  # whatever runs still has lost its right to count
             self._runner.close()
+            await watch.stop()
             await lease.stop()
             await self._session.close()
 
@@ -143,7 +149,7 @@ class Tenure:
     async def _settle(self, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
-                while self._runner.running or self._starting:
+                while self._runner.running or self._beginning:
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
@@ -157,6 +163,15 @@ class Tenure:
             ended = attempt.abandon()
             if ended is not None:
                 self._finished.append(Finished(attempt.reserved.id, attempt.reserved.token, ended))
+
+    def _surrender(self, overdue: Collection[Attempt], stack: str) -> list[Finished]:
+        """Decide how everything ends that this session has: the process is about to end. Called in a thread."""
+        given_back = [*self._finished, *(item for sent in self._sent.values() for item in sent)]
+        given_back += [Finished(job.id, job.token, outcome.Release()) for jobs in self._beginning for job in jobs]
+        for attempt in self._runner.running.values():
+            ended = attempt.overran(stack) if attempt in overdue else outcome.Release()
+            given_back.append(Finished(attempt.reserved.id, attempt.reserved.token, ended))
+        return given_back
 
     # Lanes
 
@@ -206,7 +221,9 @@ class Tenure:
             if self._unsent_reports:
                 self._unsent_reports = False
                 await self._reporter.flush()
+            self._sent[lane] = finished
             step = await lane.step(finished, want, self._plan.queues)
+            del self._sent[lane]
             self._pulse.fetched()
             if step.stale:
                 log.info("worker.results_dropped", session=self._session.id, jobs=len(step.stale))
@@ -222,11 +239,11 @@ class Tenure:
         if self._stopping or self._slots.quiet:
             await self._session.put_back(reserved)
             return 0
-        self._starting += 1
+        self._beginning.append(reserved)
         try:
             return self._launch(reserved, await self._session.start(reserved))
         finally:
-            self._starting -= 1
+            self._beginning.remove(reserved)
             self._settled.set()
 
     def _learn(self, wait_ms: int) -> None:

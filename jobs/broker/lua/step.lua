@@ -79,8 +79,8 @@ local stale, given_back = {}, {}
 for _, item in ipairs(finished) do
   local id, token, outcome, first, second = unpack(item, 1, 5)
   local job = read_job(id)
-  -- after a stale result the session may hold the job again, under another token
-  if not job or job.n == token or job.w ~= session then
+  -- after a stale result the session may hold the job again, under another token; or it has not started yet
+  if not job or (job.n == token and job.s == 'ACTIVE') or job.w ~= session then
     given_back[#given_back + 1] = id
   end
   if job and job.s == 'ACTIVE' and job.n == token then
