@@ -72,3 +72,24 @@ async def test_a_short_outage_delays_a_push_and_no_more(client: Client, redis_ur
             await pusher.stop()
         assert pusher.left == 1
         await far.close()
+
+
+async def test_a_pusher_that_makes_no_progress_says_so(client: Client, redis_url: str) -> None:
+    now = 100.0
+    with TcpProxy(redis_url) as proxy:
+        far = await Broker.open(proxy.url, client.settings)
+        pusher = Pusher(far, monotonic=lambda: now)
+        assert not pusher.health().ok
+        pusher.start()
+        now += 100
+        assert pusher.health().ok  # there is nothing to push
+        proxy.hold()
+        pusher.add([Push(spec=make_spec())])
+        await until(lambda: not pusher.waiting)
+        assert pusher.health().ok
+        now += 11
+        assert not pusher.health().ok
+        proxy.release()
+        await until(lambda: pusher.health().ok)
+        await pusher.stop()
+        await far.close()
