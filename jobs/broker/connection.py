@@ -16,6 +16,7 @@ import redis.exceptions
 import structlog
 
 from jobs.broker import keys, scripts
+from jobs.broker.cancellable import cancellable
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
 from jobs.probe import Check, Health
 
@@ -203,6 +204,7 @@ def _client(url: str, connections: int) -> redis.asyncio.Redis:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(url)
     )
+    pool.connection_class = cancellable(pool.connection_class)
     return redis.asyncio.Redis.from_pool(pool)
 
 
