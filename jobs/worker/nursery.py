@@ -84,13 +84,15 @@ class Nursery:
                 traceback.print_exc()
         gc.collect()
         gc.freeze()  # the collector would touch, and so copy, what is shared
+        ends_with_parent(signal.SIGHUP, self._setting.parent)()  # from here on it can tidy up before it ends
         try:
             while self._serve():
                 pass
         finally:
             for pid in self._numbers:
-                _kill_group(pid)
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
+            for pid in self._numbers:
+                os.waitpid(pid, 0)
 
     def _serve(self) -> bool:
         """Deal with what has come; False: the worker is gone."""
@@ -99,6 +101,8 @@ class Nursery:
         if self._wake in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4096)
+            if os.getppid() != self._setting.parent:  # something else may hold the socket to it open
+                return False
             self._reap()
         if sources[0] not in readable:
             return True
@@ -107,11 +111,11 @@ class Nursery:
             return False
         command, number = COMMAND.unpack(data)
         if command == FORK:
+            os.set_inheritable(fds[0], False)  # by programs that a task starts
             self._fork(number, fds[0])
         else:
             for pid in [pid for pid, known in self._numbers.items() if known == number]:
-                _kill_group(pid)
-                os.kill(pid, signal.SIGKILL)  # it may not have a group of its own yet
+                _kill(pid)
         return True
 
     def _fork(self, number: int, wire: int) -> None:
@@ -152,6 +156,12 @@ class Nursery:
     def _tell(self, number: int, code: int) -> None:
         with contextlib.suppress(OSError):  # the worker is gone, which the next turn notices
             self._control.sendall(NEWS.pack(number, code))
+
+
+def _kill(pid: int) -> None:
+    """Kill a child that is not reaped yet; it may not have a group of its own yet."""
+    _kill_group(pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 def _kill_group(pid: int) -> None:

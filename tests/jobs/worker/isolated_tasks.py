@@ -28,12 +28,20 @@ def who(ctx: Context, factor: int = 2) -> dict[str, Any]:
         "attempt": ctx.attempt,
         "doubled": factor * 2,
         "sockets": open_sockets(),
+        "inherited": [fd for fd in range(3, 64) if _is_inheritable(fd)],
         "key": ctx.idempotency_key,
     }
 
 
 def open_sockets() -> list[str]:
     return [name for name in map(_target, Path("/proc/self/fd").iterdir()) if name.startswith("socket:")]
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
 
 
 def _target(link: Path) -> str:

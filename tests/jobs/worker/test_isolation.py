@@ -56,6 +56,7 @@ async def test_it_runs_in_a_process_that_is_used_again_and_holds_nothing_of_the_
     assert job.result["pid"] != os.getpid()
     assert len(job.result["sockets"]) == 3  # its wire, and two of its own event loop
     assert not set(job.result["sockets"]) & set(open_sockets())
+    assert job.result["inherited"] == []
     assert job.result["key"] == f"{job.id}-1"
     assert job.progress is not None
     assert (job.progress.done, job.progress.step) == (1, "half")
