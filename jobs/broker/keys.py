@@ -52,11 +52,6 @@ def job(job_id: str) -> str:
     return f"{PREFIX}:job:{job_id}"
 
 
-def done(job_id: str) -> str:
-    """Key of what is left of a job that ended and is recorded."""
-    return f"{PREFIX}:done:{job_id}"
-
-
 def job_id(key: bytes) -> str:
     """Id of the job that a key belongs to."""
     return key.decode().removeprefix(f"{PREFIX}:job:")

@@ -146,16 +146,11 @@ class Broker(Connection):
         return said
 
     async def runs(self, ids: Sequence[str]) -> list[int]:
-        """Return for each job the run that Redis has, or had until a moment ago; 0 where it knows of none.
-
-        Raises BrokerUnavailable.
-        """
+        """Return for each job the run that Redis has; 0 where it has none. Raises BrokerUnavailable."""
         async with self.client.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hget(keys.job(job_id), "r")
-                pipeline.get(keys.done(job_id))
-            answers = await self.ask(pipeline.execute())
-        return [int(live or done or 0) for live, done in zip(answers[::2], answers[1::2], strict=True)]
+            return [int(run or 0) for run in await self.ask(pipeline.execute())]
 
     async def ids(self, *, cursor: int = 0, limit: int = 1000) -> tuple[int, list[str]]:
         """Return a part of all ids that Redis has and the cursor of the next part; 0: that was the last."""

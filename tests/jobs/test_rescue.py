@@ -178,6 +178,49 @@ async def test_a_job_that_ends_while_it_is_compared_does_not_run_again(
     assert await client.broker.jobs([job_id]) == {}
 
 
+async def test_every_push_is_dated_before_history_is_read(
+    client: Client, rescue: Rescue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that what ended since the reading is still remembered for as long as the push may arrive.
+    order: list[str] = []
+
+    def watch(owner: Any, name: str) -> None:
+        call = getattr(owner, name)
+
+        async def watched(*args: Any, **options: Any) -> Any:
+            order.append(name)
+            return await call(*args, **options)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    await accepted(client)
+    watch(client.broker, "deadline_ms")
+    watch(client.store.search, "unpushed")
+    watch(client.store.search, "unfinished_among")
+    await rescue.compare("")
+    await rescue.push_unpushed(age_ms=0)
+    assert order == ["deadline_ms", "unfinished_among", "deadline_ms", "unpushed"]
+
+
+async def test_a_job_that_ends_while_everything_is_compared_does_not_run_again(
+    client: Client, hand: Hand, rescue: Rescue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job_id,) = await accepted(client)
+    look = client.broker.runs
+
+    async def slow(ids: Sequence[str]) -> list[int]:
+        runs = await look(ids)
+        await client.broker.push([Push(spec=job.spec) for job in await client.store.search.unfinished_among(ids)])
+        await hand.complete()
+        await hand.record()
+        await client.broker.forget(await client.store.history.position())
+        return runs
+
+    monkeypatch.setattr(client.broker, "runs", slow)
+    assert (await rescue.compare("")).rescued == []
+    assert await client.broker.jobs([job_id]) == {}
+
+
 async def test_a_job_that_is_retried_by_hand_is_not_taken_for_its_earlier_run(
     client: Client, hand: Hand, rescue: Rescue
 ) -> None:
@@ -186,7 +229,7 @@ async def test_a_job_that_is_retried_by_hand_is_not_taken_for_its_earlier_run(
     await hand.record()
     _, run = await client.store.accept.rerun(job.id)  # and nobody pushes it
     assert run == 2
-    assert await found(rescue) == [RescuedJob(job.id, RescueReason.NEVER_QUEUED)]
+    assert (await rescue.compare("")).rescued == [RescuedJob(job.id, RescueReason.NEVER_QUEUED)]
     assert (await client.broker.jobs([job.id]))[job.id].run == 2
 
 

@@ -222,6 +222,7 @@ async def test_stop(client: Client, start: Callable[[], Awaitable[Engine]]) -> N
 async def test_what_operators_do_at_the_same_moment_adds_up(client: Client) -> None:
     session = await client.broker.open_session(make_worker_info())
     commands = client.commands.worker
+    await asyncio.gather(*(get(client, session.id) for _ in range(3)))  # connected, they go at the same pace
     await asyncio.gather(
         commands.update(SYSTEM, session.id, concurrency=5),
         commands.update(SYSTEM, session.id, queues=["a"]),
@@ -351,6 +352,16 @@ async def test_subscribers_share_one_reading_and_a_slow_one_gets_the_latest(
     live = client.feed.workers(VIEWER, 1)
     assert (await anext(live)).total == 1
     await session.close()
+
+
+async def test_whoever_joins_others_does_not_wait_for_the_next_reading(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.feed.worker.READ_EVERY_S", 30.0)
+    live = client.feed.workers(VIEWER, 1)
+    await anext(live)
+    async with asyncio.timeout(5):
+        await anext(client.feed.workers(VIEWER, 1))
 
 
 async def test_a_worker_that_is_not_there_cannot_be_followed(client: Client) -> None:
