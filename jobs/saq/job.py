@@ -23,6 +23,8 @@ OWN = "saq"
 OPTIONS = ("timeout", "heartbeat", "retries", "ttl", "retry_delay", "retry_backoff", "priority", "group_key")
 CHANGING = ("progress", "touched", "worker_id", "meta")
 """What SAQ's `update` may change of a job."""
+TOKEN = "queueql_token"  # noqa: S105  # a name, not a secret
+"""Name in the meta of a copy under which the fencing token of its attempt travels through SAQ's HTTP proxy."""
 _DEFAULTS = saq.job.Job("")
 
 Dump = Callable[[Any], bytes | str]
@@ -64,11 +66,23 @@ class HeldJob(saq.job.Job):
     swept = False
     """It did not say for too long that it is alive, and is being stopped."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Write the job for a copy of it, which speaks for this attempt only."""
+        copy = super().to_dict()
+        if self.reserved:
+            copy["meta"] = {**self.meta, TOKEN: self.reserved.token}
+        return copy
+
 
 class RunningJob(HeldJob):
     """A job that our Worker runs: what a function finds as `ctx["job"]`."""
 
     context: Context
+
+
+def meta_of(job: saq.job.Job) -> dict[Any, Any]:
+    """Return the meta that users gave a job."""
+    return {name: value for name, value in job.meta.items() if name != TOKEN}
 
 
 def encode(dump: Dump, value: Any) -> bytes:
@@ -90,7 +104,7 @@ def spec_of(job: saq.job.Job, queue: ReadingQueue) -> JobSpec:
     Raises TypeError or ValueError for arguments or meta that are not JSON.
     """
     options = {name: getattr(job, name) for name in OPTIONS if getattr(job, name) != getattr(_DEFAULTS, name)}
-    meta = msgspec.json.decode(encode(queue.dump, job.meta)) if job.meta else {}
+    meta = msgspec.json.decode(encode(queue.dump, meta_of(job))) if job.meta else {}
     return JobSpec(
         id="",
         task=job.function,

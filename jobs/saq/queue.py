@@ -15,13 +15,13 @@ from saq.utils import now, seconds
 
 from jobs.broker import Cancelling, Push, Pushed, Report, Reserved, keys
 from jobs.clock import new_id
-from jobs.errors import PayloadTooLarge, Stale
+from jobs.errors import BrokerUnavailable, PayloadTooLarge, Stale
 from jobs.job import FINAL, WAITING, JobSpec, LogLevel, Progress, Reason, State
 from jobs.outcome import Cancel, Complete, Die, Outcome, RetryLater
 from jobs.retry import failure
 from jobs.saq.batch import Batch
 from jobs.saq.desk import Desk
-from jobs.saq.job import HeldJob, RunningJob, encode, failure_of, held_job, record_key, spec_of
+from jobs.saq.job import TOKEN, HeldJob, RunningJob, encode, failure_of, held_job, meta_of, record_key, spec_of
 from jobs.saq.reading import ReadingQueue
 from jobs.saq.session import Note, StandaloneBroker
 from jobs.saq.status import FINAL_STATUSES
@@ -104,8 +104,11 @@ class Queue(ReadingQueue):
             for spec, job_id in zip(specs, ids, strict=True)
             if job_id
         ]
-        pushed = iter(await broker.push(pushes, deadline_ms=now_ms + PUSH_MS))
-        return [now_ms if job_id and next(pushed) is Pushed.NEW else None for job_id in ids]
+        pushed = await broker.push(pushes, deadline_ms=now_ms + PUSH_MS)
+        if Pushed.LATE in pushed:
+            raise BrokerUnavailable("Redis answered too late; the jobs were not enqueued.")
+        each = iter(pushed)
+        return [now_ms if job_id and next(each) is Pushed.NEW else None for job_id in ids]
 
     # Dequeue and start
 
@@ -164,7 +167,10 @@ class Queue(ReadingQueue):
 
     def _held_job(self, job: saq.job.Job) -> HeldJob | None:
         """Return the dequeued job that this is, or speaks of (SAQ's HTTP proxy passes on copies)."""
-        return job if isinstance(job, HeldJob) else self._held.get(job.key)
+        if isinstance(job, HeldJob):
+            return job
+        held, token = self._held.get(job.key), job.meta.get(TOKEN)
+        return held if held and (token is None or (held.reserved and held.reserved.token == token)) else None
 
     async def _confirm(self, job: saq.job.Job) -> None:
         broker = await self.broker()
@@ -184,8 +190,8 @@ class Queue(ReadingQueue):
     async def notify(self, job: saq.job.Job) -> None:
         """Note what SAQ's update may change, and tell those who listen for the job."""
         fields = ["touched", str(job.touched), "progress", str(float(job.progress))]
-        if job.meta:
-            fields += ["meta", encode(self.dump, job.meta).decode()]
+        if meta := meta_of(job):
+            fields += ["meta", encode(self.dump, meta).decode()]
         if job.worker_id:
             fields += ["worker_id", _json.encode(job.worker_id).decode()]
         await self._note(job, fields)
@@ -197,7 +203,7 @@ class Queue(ReadingQueue):
             return  # its attempt is over
         if held:
             held.touched = job.touched
-        job_id, token = (reserved.id, reserved.token) if reserved else (await self._id(job), "")
+        job_id, token = (reserved.id, reserved.token) if reserved else (await self._id(job), job.meta.get(TOKEN, ""))
         await (await self.broker()).note([Note(f"{self.name}:{job.key}", job_id, token, ended, _ttl_ms(job), fields)])
 
     # Whose job it is
@@ -210,7 +216,9 @@ class Queue(ReadingQueue):
     async def _find(self, job: saq.job.Job) -> Found | None:
         broker = await self.broker()
         spec, state, token = await broker.ask(broker.client.hmget(keys.job(await self._id(job)), ["b", "s", "n"]))
-        return Found(_spec.decode(spec), State(state.decode()), token.decode()) if spec else None
+        if not spec or job.meta.get(TOKEN, token.decode()) != token.decode():
+            return None  # what a copy from another attempt says has no effect
+        return Found(_spec.decode(spec), State(state.decode()), token.decode())
 
     async def _own(self, job: saq.job.Job) -> Reserved | None:
         """Return the job, started, as its caller may speak for it; None where that is not the caller's right.

@@ -93,6 +93,8 @@ class Worker(saq.worker.Worker[CtxType]):
     async def health(self) -> list[Health]:
         """Tell whether the worker makes progress and Redis answers. Never raises."""
         broker = await self._our_queue().broker()
+        if not self.concurrency:
+            return [await broker.health()]
         engine = self._engine.health() if self._engine else [Health("worker", False, "The worker starts.")]
         return [*engine, await broker.health()]
 

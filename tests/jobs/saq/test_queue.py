@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio
 import saq
 import saq.worker
+from saq.errors import InvalidUrlError
 from saq.job import Status
 
 from jobs.broker import keys
@@ -87,3 +88,8 @@ async def test_queue_finds_the_url_of_a_client(url: str) -> None:
         name: value for name, value in found.items() if value and (name in given or name != "port")
     }
     assert again.connection_pool.connection_class is client.connection_pool.connection_class
+
+
+async def test_queue_says_which_urls_it_takes() -> None:
+    with pytest.raises(InvalidUrlError, match="rediss://"):
+        Queue.from_url("postgres://localhost")

@@ -8,8 +8,11 @@ import pytest
 import saq
 from saq.job import Status
 
+from jobs.broker import Finished, Lane
 from jobs.job import State
+from jobs.outcome import Complete
 from jobs.saq import Queue
+from jobs.saq.job import HeldJob
 from jobs.saq.status import STATUS, status_of
 from tests.jobs.saq.steps import dequeue, enqueue
 
@@ -46,6 +49,20 @@ async def test_listener_hears_of_an_end_that_came_before_it(queue: Queue) -> Non
         await listening
     with pytest.raises(TimeoutError):
         await queue.listen(["unknown"], lambda *_: True, timeout=0.05)
+
+
+async def test_job_with_no_ttl_is_gone_at_its_end(queue: Queue) -> None:
+    job = await enqueue(queue, "add", a=1, ttl=-1)
+    held = await dequeue(queue)
+    await held.update(status=Status.ACTIVE)
+    assert await queue.job(job.key) is not None
+    assert isinstance(held, HeldJob)
+    assert held.reserved is not None
+    # The step that ends it, and not yet what follows: the note that removes its record.
+    lane = (await (await queue.desk()).session()).lane(1)
+    await Lane.step(lane, [Finished(held.reserved.id, held.reserved.token, Complete("1"))], 0, [])
+
+    assert await queue.job(job.key) is None
 
 
 def test_every_state_has_a_status() -> None:

@@ -124,6 +124,22 @@ async def test_burst_ends_by_itself(queue: Queue) -> None:
     assert await queue.count("queued") == 2
 
 
+async def test_worker_without_slots_does_the_upkeep_only(queue: Queue) -> None:
+    worker: Worker[Any] = Worker(queue, [], concurrency=0, timers=TIMERS)
+    working = asyncio.create_task(worker.start())
+    job = await enqueue(queue, "add", a=1)
+
+    async def listed() -> bool:
+        return set((await queue.info())["workers"]) == {worker.id}
+
+    await until(listed)
+    assert [health.ok for health in await worker.health()] == [True]
+    await job.refresh()
+    assert (job.status, await queue.count("queued")) == (Status.QUEUED, 1)
+    await worker.stop()
+    await working
+
+
 async def test_cron_job_runs_by_the_clock_of_redis(queue: Queue) -> None:
     async def tick(_: Any) -> str:
         return "tick"
