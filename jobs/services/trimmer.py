@@ -36,7 +36,8 @@ class Trimmer(Loop):
         self._window_ms = int(replay_window_s * 1000)
         self._max_bytes = max_bytes
         self._recorded: Position | None = None
-        self._holds = False
+        self._holds: bool | None = None
+        """None: not known, since another process may have let go or not."""
 
     async def turn(self) -> float:
         """Trim once."""
@@ -73,14 +74,13 @@ class Trimmer(Loop):
         return recorded < last and recorded.ms < now_ms - SHORTEST_MS
 
     async def _hold(self, *, behind: bool) -> None:
-        if behind or self._holds:
+        if behind or self._holds is not False:
             await self._broker.hold(HOLD_MS if behind else 0)
-        if behind is not self._holds:
-            self._holds = behind
-            if behind:
-                log.warning("trimmer.holds", reason="events that are not recorded fill their share of Redis")
-            else:
-                log.info("trimmer.lets_go")
+        if behind and not self._holds:
+            log.warning("trimmer.holds", reason="events that are not recorded fill their share of Redis")
+        elif self._holds and not behind:
+            log.info("trimmer.lets_go")
+        self._holds = behind
 
     def health(self) -> Health:
         """Tell whether the stream is within its bounds."""

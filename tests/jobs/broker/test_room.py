@@ -76,7 +76,7 @@ async def test_what_is_pushed_within_the_second_counts(broker: Broker, redis_cli
     used = (await redis_client.info("memory"))["used_memory"]
     jobs = [Push(spec=make_spec(args={"text": "x" * 10_000})) for _ in range(used // 10_000)]
     assert await broker.push(jobs[:1]) == [Pushed.NEW]
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFull, match=r"8\d% full"):
         await broker.push(jobs)
     assert (await redis_client.info("memory"))["used_memory"] < used / 0.7
 

@@ -180,6 +180,12 @@ async def test_while_the_database_is_away_the_last_known_place_holds(
     assert not await holds(client)
 
 
+async def test_a_new_process_lets_go_of_what_another_one_held(client: Client) -> None:
+    await client.broker.hold(30_000)
+    await make_trimmer(client).turn()
+    assert not await holds(client)
+
+
 async def test_a_small_redis_has_a_smaller_cap(client: Client, redis_client: redis.asyncio.Redis) -> None:
     trimmer = make_trimmer(client, max_bytes=100_000_000)
     assert await trimmer._cap() == 100_000_000
