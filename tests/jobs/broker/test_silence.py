@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs import probe
-from jobs.broker import Broker, connection
+from jobs.broker import Broker, Session, connection, lease
 from jobs.errors import BrokerUnavailable
 from jobs.event import Position
 from jobs.probe import Health
@@ -111,6 +111,16 @@ async def test_an_outage_is_said_once_however_many_lanes_there_are(far: Broker, 
         ("broker.back", "info"),
     ]
     await session.close()
+
+
+async def test_a_lane_does_not_wait_for_longer_than_silence_takes_to_notice(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection.BLOCK_MAX_MS < 1_000 * connection.CALL_TIMEOUT_S
+    monkeypatch.setattr(lease, "BLOCK_MAX_MS", 50)
+    began = time.monotonic()
+    await session.lane(0).wait(["default"], 5_000)
+    assert time.monotonic() - began < 2
 
 
 def test_what_is_left_of_an_outage_is_not_another_one() -> None:

@@ -19,6 +19,10 @@ from jobs.store.config import sqlite_path
 from tests.factories import make_spec
 from tests.tcp_proxy import TcpProxy
 
+WAIT_S = 0.6
+ONE_WAIT_S = 1.1
+"""Longer than one wait, shorter than two."""
+
 postgres_only = pytest.mark.parametrize("dialect", ["postgres"])
 sqlite_only = pytest.mark.parametrize("dialect", ["sqlite"])
 
@@ -32,8 +36,8 @@ def proxy(database_url: str) -> Iterator[TcpProxy]:
 @pytest.fixture
 async def far(proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """A store on the far side of the proxy, with less patience than in production."""
-    monkeypatch.setattr(postgres, "CONNECT_S", 0.4)
-    monkeypatch.setattr(postgres, "COMMAND_S", 0.4)
+    monkeypatch.setattr(postgres, "CONNECT_S", WAIT_S)
+    monkeypatch.setattr(postgres, "COMMAND_S", WAIT_S)
     monkeypatch.setattr(group, "RETRY_S", 0.1)
     far = await Store.open(proxy.url)
     yield far
@@ -60,9 +64,9 @@ async def until_health(store: Store, ok: bool) -> str:
 async def test_every_call_to_a_silent_server_ends(far: Store, proxy: TcpProxy) -> None:
     await far.accept.accept(make_spec())
     proxy.hold()
-    assert await took_s(far.accept.accept(make_spec())) < 0.9
-    assert await took_s(far.search.count(JobWhere())) < 0.9
-    assert await took_s(far.epoch.raise_to(0, "r")) < 0.9
+    assert await took_s(far.search.count(JobWhere())) < ONE_WAIT_S
+    assert await took_s(far.accept.accept(make_spec())) < ONE_WAIT_S
+    assert await took_s(far.epoch.raise_to(0, "r")) < ONE_WAIT_S
     proxy.release()
     async with asyncio.timeout(2):
         assert not (await far.accept.accept(make_spec())).duplicate
@@ -77,7 +81,7 @@ async def test_a_server_that_falls_silent_in_a_transaction_is_not_waited_for_twi
             proxy.hold()
             await transaction.execute("UPDATE job SET owner = 'y'")
 
-    assert await took_s(write()) < 0.9
+    assert await took_s(write()) < ONE_WAIT_S
     proxy.release()
     assert not (await far.accept.accept(make_spec())).duplicate
 
@@ -90,7 +94,7 @@ async def test_connections_that_died_without_a_word_cost_one_wait(far: Store, pr
     await took_s(far.search.count(JobWhere()))
     began = time.monotonic()
     await asyncio.gather(*(far.search.count(JobWhere()) for _ in range(5)))
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < WAIT_S
 
 
 @postgres_only
