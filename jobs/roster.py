@@ -43,6 +43,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None
     loop_lag_ms: int | None
     """How late its event loop answers; while it does not, for how long it has not."""
+    blocked_by: str | None
+    """Id of the job that does not let its event loop answer, where it has not for two seconds and this is known."""
     fetched_ms: int | None
     """When it last heard about jobs."""
     started_ms: int
@@ -87,9 +89,10 @@ def _worker(record: WorkerRecord) -> Worker:
         running=vitals.jobs if vitals else (),
         finished=vitals.finished if vitals else None,
         failed=vitals.failed if vitals else None,
-        cpu=vitals.cpu if vitals else None,
+        cpu=None if vitals is None or vitals.cpu is None else round(vitals.cpu, 3),
         memory_bytes=vitals.memory_bytes if vitals else None,
         loop_lag_ms=vitals.loop_lag_ms if vitals else None,
+        blocked_by=vitals.blocked_by if vitals else None,
         fetched_ms=vitals.fetched_ms if vitals else None,
         started_ms=info.started_ms,
         seen_ms=record.seen_ms,

@@ -69,6 +69,11 @@ def loop_lag(root: strawberry.Parent[WorkerRecord]) -> timedelta | None:
     return None if root.loop_lag_ms is None else timedelta(milliseconds=root.loop_lag_ms)
 
 
+async def blocking_job(root: strawberry.Parent[WorkerRecord], info: Info) -> vocabulary.Job | None:
+    """The job that does not let its event loop answer, where it has not for two seconds and this is known."""
+    return None if root.blocked_by is None else await info.context.loaders.jobs.load(root.blocked_by)
+
+
 def wanted(root: strawberry.Parent[WorkerRecord]) -> Any:
     """What operators told it to be like; null where nobody told it anything."""
     return None if root.wish == records.WorkerWish() else root.wish
@@ -110,6 +115,9 @@ class Worker(Node):
     loop_lag: timedelta | None = strawberry.field(resolver=loop_lag)
     is_responding: bool | None
     """Whether its event loop answers within a second; false while a job blocks it. Null where not known yet."""
+    blocking_job: vocabulary.Job | None = strawberry.field(
+        name="blockedBy", resolver=blocking_job, graphql_type=Job | None
+    )
     fetched_ms: datetime | None = strawberry.field(name="fetchedAt")
     """When it last asked for jobs and was answered, by the clock of its machine."""
     started_ms: datetime = strawberry.field(name="startedAt")

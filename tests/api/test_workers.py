@@ -18,7 +18,7 @@ from tests.wait import until
 WORKER = """
 fragment W on Worker {
   id session state queues concurrency active runningJobs { jobId task startedAt job { id state } }
-  finished failed cpu memoryBytes loopLag isResponding fetchedAt
+  finished failed cpu memoryBytes loopLag isResponding blockedBy { id } fetchedAt
   wanted { concurrency queues isQuiet isStopping }
 }
 """
@@ -53,7 +53,7 @@ async def worker_of(api: Caller, session: Session) -> dict[str, Any]:
 async def test_what_a_worker_has_not_said_is_null(api: Caller, session: Session) -> None:
     worker = await worker_of(api, session)
     assert {name for name, value in worker.items() if value is None} == {
-        "finished", "failed", "cpu", "memoryBytes", "loopLag", "isResponding", "fetchedAt", "wanted",
+        "finished", "failed", "cpu", "memoryBytes", "loopLag", "isResponding", "blockedBy", "fetchedAt", "wanted",
     }  # fmt: skip
     assert (worker["state"], worker["queues"], worker["concurrency"]) == ("STARTING", ["default"], 10)
     assert (worker["active"], worker["runningJobs"]) == (0, [])
@@ -68,9 +68,10 @@ async def test_the_figures_of_a_worker(api: Caller, session: Session) -> None:
         jobs=(RunningJob(job_id, "noop", 1_000), RunningJob("gone", "noop", 2_000)),
         finished=3_000_000_000,
         failed=2,
-        cpu=0.25,
+        cpu=0.25 + 1e-9,
         memory_bytes=8_000_000_000,
         loop_lag_ms=1_500,
+        blocked_by=job_id,
         fetched_ms=3_000,
     )
     await asyncio.to_thread(session.renew, vitals)
@@ -89,6 +90,7 @@ async def test_the_figures_of_a_worker(api: Caller, session: Session) -> None:
         "isResponding": False,
     }
     assert (worker["state"], worker["queues"], worker["concurrency"]) == ("RUNNING", ["a", "b"], 3)
+    assert worker["blockedBy"] == {"id": job_id}
     assert worker["fetchedAt"] == "1970-01-01T00:00:03.000Z"
 
 
