@@ -91,6 +91,13 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
+@task(registry=registry, isolation="process")
+def leave_a_program(note: str) -> None:
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(note).write_text(str(program.pid))
+    os._exit(1)
+
+
 @task(registry=registry, isolation="process", timeout=0.3, max_attempts=1)
 def stuck(ctx: Context, note: str = "") -> None:
     """Do not look whether it is to end."""
@@ -104,6 +111,12 @@ def stuck(ctx: Context, note: str = "") -> None:
 
 @task(registry=registry, isolation="process", timeout=0)
 def stuck_for_ever(ctx: Context) -> None:
+    stuck.function(ctx)
+
+
+@task(registry=registry, isolation="process", timeout=0)
+async def stuck_async(ctx: Context) -> None:
+    await ctx.progress(1)
     stuck.function(ctx)
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.broker import Broker
+from jobs import Context
 from jobs.errors import TaskInvalid
-from jobs.event import Logged
 from jobs.job import Job, Reason, State
 from jobs.task import Registry, task
-from tests.factories import make_settings
+from jobs.worker import Hooks
 from tests.jobs.worker.isolated_tasks import open_sockets, registry
 from tests.jobs.worker.works import Works, eventually
 from tests.wait import until
@@ -26,15 +25,6 @@ from tests.wait import until
 def apart(works: Works) -> Works:
     works.registry = registry
     return works
-
-
-async def running(works: Works, job_id: str) -> None:
-    """Wait until the function itself has begun."""
-
-    async def begun() -> bool:
-        return "Progressed" in await works.kinds(job_id)
-
-    await eventually(begun, what=f"{job_id} to begin")
 
 
 def ours() -> list[psutil.Process]:
@@ -94,6 +84,13 @@ async def test_a_process_that_dies_is_a_crash_of_its_job_alone(apart: Works) -> 
     await apart.reach(neighbour, State.CANCELLED)
 
 
+async def test_what_a_dead_process_had_started_is_killed(apart: Works, tmp_path: Path) -> None:
+    await apart.start()
+    note = tmp_path / "pid"
+    await apart.run("leave_a_program", args={"note": str(note)})
+    await until(lambda: not _runs(int(note.read_text())))
+
+
 async def test_what_was_saved_before_a_crash_is_there_after_it(apart: Works) -> None:
     await apart.start()
     job = await apart.run("resume")
@@ -121,28 +118,10 @@ def _runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["patient", "hang", "stuck_for_ever"])
-async def test_a_cancelled_job_has_ended_within_two_seconds(apart: Works, redis_url: str, name: str) -> None:
-    await apart.start(renew_s=1.0)  # as the settings have it
-    job_id = await apart.push(name)
-    await running(apart, job_id)
-    elsewhere = await Broker.open(redis_url, make_settings())
-    await elsewhere.refresh_epoch()
-    began = time.monotonic()
-    await elsewhere.cancel([job_id])
-    await apart.reach(job_id, State.CANCELLED)
-    assert time.monotonic() - began < 2.0
-    await elsewhere.close()
-    lines = [event.message for event in await apart.events(job_id) if isinstance(event, Logged)]
-    expected = {"hang": ["cleaned up"], "patient": []}
-    killed = ["Its process was killed: it had been told to end and went on."]
-    assert lines == expected.get(name, killed)
-
-
 async def test_a_job_that_ends_although_it_was_cancelled_is_completed(apart: Works) -> None:
     await apart.start()
     job_id = await apart.push("stubborn")
-    await running(apart, job_id)
+    await apart.begun(job_id)
     await apart.broker.cancel([job_id])
     assert (await apart.reach(job_id, State.COMPLETED)).result == "finished anyway"
 
@@ -151,7 +130,7 @@ async def test_a_job_that_ends_although_it_was_cancelled_is_completed(apart: Wor
 async def test_a_stopping_worker_gives_it_back(apart: Works, name: str) -> None:
     engine = await apart.start(grace_s=0.1)
     job_id = await apart.push(name)
-    await running(apart, job_id)
+    await apart.begun(job_id)
     async with asyncio.timeout(10):
         await engine.stop()
     job = await apart.job(job_id)
@@ -176,7 +155,7 @@ async def test_only_so_many_processes_wait_for_a_job(apart: Works) -> None:
 async def test_a_nursery_that_dies_is_replaced(apart: Works) -> None:
     await apart.start()
     job_id = await apart.push("hang")
-    await running(apart, job_id)
+    await apart.begun(job_id)
     parent = (await apart.run("who")).result["parent"]
     os.kill(parent, signal.SIGKILL)
     await until(lambda: not _runs(parent))
@@ -191,6 +170,22 @@ async def test_a_nursery_that_dies_is_replaced(apart: Works) -> None:
     assert (await apart.job(job_id)).crashes == 1
     await apart.broker.cancel([job_id])
     await apart.reach(job_id, State.CANCELLED)
+
+
+async def test_hooks_are_called_in_the_worker_around_it(apart: Works) -> None:
+    seen: list[object] = []
+
+    async def before(ctx: Context) -> None:
+        seen.append(("before", ctx.task))
+
+    async def after(ctx: Context) -> None:
+        seen.append(("after", ctx.task, str(ctx.get("exception", "")).partition(":")[0]))
+
+    await apart.start(engine={"hooks": Hooks(before, after)})
+    assert (await apart.run("who")).state is State.COMPLETED
+    assert (await apart.run("leave", args={"code": 3}, max_attempts=1)).reason is Reason.POISON
+    assert seen[:2] == [("before", "who"), ("after", "who", "")]
+    assert seen[2:] == [("before", "leave"), ("after", "leave", "CRASHED")] * 3
 
 
 async def test_a_task_that_cannot_be_imported_is_refused_at_the_start(works: Works) -> None:

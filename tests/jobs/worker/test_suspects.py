@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.event import Reaped
 from jobs.job import Reason, State
 from tests.jobs.worker.crew import Crew
 from tests.jobs.worker.works import Works, eventually
+from tests.wait import until
 
 
 @pytest.mark.parametrize("pills", [1, 2])
@@ -32,6 +34,8 @@ async def test_a_pill_is_dead_after_three_crashes_and_all_its_neighbours_are_com
 
         await eventually(done, within_s=40, what="all to end")
         assert crew.codes == [-9, -9]
+        worker = psutil.Process(crew.process.pid)  # type: ignore[union-attr]  # it runs
+        await until(lambda: len(worker.children(recursive=True)) == 1)  # the nursery; their processes have ended
     jobs = await works.broker.jobs([*around, *poison])
     for job_id in poison:
         job = jobs[job_id]

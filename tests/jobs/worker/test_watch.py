@@ -46,6 +46,7 @@ async def test_a_job_that_blocks_the_loop_is_named(works: Works, redis_url: str)
         thread = threading.Thread(target=lambda: named.append(blocked_by(redis_url, str(engine.session_id))))
         thread.start()
         thread.join()
+        time.sleep(1.2)  # noqa: ASYNC251  # still blocked at the next look
 
     with capture_logs() as lines:
         engine = await works.start()
@@ -59,7 +60,7 @@ async def test_a_job_that_blocks_the_loop_is_named(works: Works, redis_url: str)
     (warning,) = [line for line in lines if line["event"] == "worker.loop_blocked"]
     assert (warning["job"], warning["task"], warning["log_level"]) == (job.id, "block", "warning")
     assert "test_watch.py" in warning["place"]
-    assert "thread.join()" in warning["stack"]
+    assert "in block" in warning["stack"]
     assert "attempt.py" not in warning["stack"]
     (line,) = [event for event in await works.events(job.id) if isinstance(event, Logged)]
     assert "blocked its worker's event loop" in line.message
@@ -91,11 +92,12 @@ async def test_only_the_job_that_blocks_past_its_time_is_charged(works: Works, r
     async with Crew(works.broker, redis_url, tmp_path / "output") as crew:
         for job_id in others:
             await works.reach(job_id, State.ACTIVE)
+        others.append(await works.push("wait", timeout_s=0.5))  # past its time as well, which nobody can tell it
         blocking = await works.push("block", timeout_s=0.5, max_attempts=1)
         job = await works.reach(blocking, State.DEAD, within_s=20)
         await until(lambda: crew.codes == [EXIT_CODE])
         for job_id in others:
-            await works.reach(job_id, State.ACTIVE)
+            await works.started(job_id, 2)
     assert (job.reason, job.crashes, job.attempts) == (Reason.ATTEMPTS_EXHAUSTED, 0, 1)
     assert job.error is not None
     assert job.error.type == "TIMEOUT"

@@ -58,6 +58,22 @@ class Works:
         job: Job = await eventually(there, within_s=within_s, what=f"{job_id} to be {states}")
         return job
 
+    async def started(self, job_id: str, times: int) -> None:
+        """Wait until so many attempts have started."""
+
+        async def so() -> bool:
+            return (await self.kinds(job_id)).count("Started") >= times
+
+        await eventually(so, what=f"{job_id} to start {times} times")
+
+    async def begun(self, job_id: str) -> None:
+        """Wait until the function itself has begun and said so with its progress."""
+
+        async def so() -> bool:
+            return "Progressed" in await self.kinds(job_id)
+
+        await eventually(so, what=f"{job_id} to begin")
+
     async def run(self, name: str, *, args: Any = None, **fields: Any) -> Job:
         """Push a job and wait for its end."""
         job_id = await self.push(name, args=args, **fields)
