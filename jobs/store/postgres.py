@@ -24,7 +24,11 @@ POOL_MAX = 10
 _SERVER = {
     "application_name": "queueql",
     "lock_timeout": str(LOCK_MS),
-    "idle_in_transaction_session_timeout": "60000",
+    # Of a client that is gone without a word: its locks must not hold up those who go on.
+    "idle_in_transaction_session_timeout": "5000",
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "2",
     "jit": "off",  # compiling costs more than any of our queries
 }
 
