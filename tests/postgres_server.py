@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 URL_VARIABLE = "QUEUEQL_TEST_POSTGRES_URL"
 INSTALLED = Path("/usr/lib/postgresql")
@@ -20,19 +21,24 @@ class PostgresMissing(Exception):
 
 
 class PostgresServer:
-    """A real server in a temporary folder, started once and shared; each test makes a database of its own."""
+    """A real server in a temporary folder, started once and shared; each test makes a database of its own.
 
-    def __init__(self) -> None:
+    With a `folder` it is one of our own in any case, in there, and what it has committed survives its being killed.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
         self._folder: Path | None = None
         self._bin: Path | None = None
-        self.url = os.environ.get(URL_VARIABLE, "")
+        self._started: list[str] = []
+        self.url = "" if folder else os.environ.get(URL_VARIABLE, "")
 
     def start(self) -> None:
         """Start unless one is configured. Raises PostgresMissing with one sentence."""
         if self.url:
             return
         self._bin = find_binaries()
-        self._folder = Path(tempfile.mkdtemp(prefix="qq-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="qq-pg-", dir=self._given))
         user = _user()
         if user:
             os.chown(self._folder, user.pw_uid, user.pw_gid)
@@ -44,9 +50,11 @@ class PostgresServer:
         port = _free_port()
         options = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", **_SPEED,
                    "max_connections": "200"}  # fmt: skip
+        if self._given:
+            options |= {"synchronous_commit": "on", "full_page_writes": "on", "max_wal_size": "128MB"}
         given = " ".join(f"-c {name}='{value}'" for name, value in options.items())
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "30", "-l", str(self._folder / "log"), "-o", given,
-                  "start")  # fmt: skip
+        self._started = ["-D", str(self._data), "-w", "-t", "30", "-l", str(self._folder / "log"), "-o", given, "start"]
+        self._run("pg_ctl", *self._started)
         self.url = f"postgres://queueql:test@127.0.0.1:{port}/postgres"
 
     def stop(self) -> None:
@@ -59,6 +67,15 @@ class PostgresServer:
     def restart(self) -> None:
         """Break every connection, as a crash does, and come back."""
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "restart")
+
+    def revive(self) -> None:
+        """Start again where the server has ended by itself."""
+        assert self._bin
+        status = [str(self._bin / "pg_ctl"), "-D", str(self._data), "status"]
+        user = _user()
+        who: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        if subprocess.run(status, check=False, stdout=subprocess.DEVNULL, **who).returncode:
+            self._run("pg_ctl", *self._started)
 
     @property
     def _data(self) -> Path:

@@ -22,6 +22,11 @@ class RedisServer:
         self.url = f"unix://{folder / 'redis.sock'}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
     def start(self) -> None:
         socket = self.folder / "redis.sock"
         socket.unlink(missing_ok=True)

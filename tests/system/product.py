@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
@@ -27,6 +28,14 @@ _STOP_S = 40
 
 class Closed(Exception):
     """The server ended a connection."""
+
+
+class Refused(Exception):
+    """The server answered with an error. `code` is the stable one, else the HTTP status."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
 
 
 class Process:
@@ -144,37 +153,56 @@ class Api:
                 await asyncio.sleep(0.05)
 
     async def execute(self, document: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run a query or mutation; errors fail the test."""
-        body = {"query": document, "variables": variables or {}}
-        async with self._session.post(self._url, json=body, headers=self._headers) as response:
-            answer: dict[str, Any] = await response.json()
-        assert response.status == 200, answer
-        assert "errors" not in answer, answer
+        """Run a query or mutation. Raises Refused for an answer with errors."""
+        body = io.BytesIO(json.dumps({"query": document, "variables": variables or {}}).encode())
+        headers = {**self._headers, "Content-Type": "application/json"}
+        async with self._session.post(self._url, data=body, headers=headers) as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+        if response.status != 200:
+            raise Refused(str(answer.get("code") or response.status), str(answer))
+        if "errors" in answer:
+            raise _refused(answer["errors"])
         data: dict[str, Any] = answer["data"]
         return data
 
-    async def subscribe(self, document: str, variables: dict[str, Any] | None = None) -> AsyncIterator[dict[str, Any]]:
-        """Yield what a subscription delivers, over graphql-transport-ws, until it completes."""
+    async def subscribe(
+        self, document: str, variables: dict[str, Any] | None = None, *, silence_s: float | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what a subscription delivers, over graphql-transport-ws, until it completes.
+
+        With `silence_s`, a server that does not even answer pings for so long counts as gone.
+        Raises Closed, and Refused for an answer with errors.
+        """
         async with self._session.ws_connect(
-            self._url, protocols=["graphql-transport-ws"], headers=self._headers, max_msg_size=0
+            self._url, protocols=["graphql-transport-ws"], headers=self._headers, max_msg_size=0, heartbeat=silence_s
         ) as socket:
             await socket.send_json({"type": "connection_init", "payload": {}})
-            assert (await socket.receive_json())["type"] == "connection_ack"
+            first = await socket.receive(silence_s)
+            if first.type is not aiohttp.WSMsgType.TEXT:
+                raise Closed(f"The socket closed with {socket.close_code}.")
+            assert json.loads(first.data)["type"] == "connection_ack"
             payload = {"query": document, "variables": variables or {}}
             await socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
             async for message in socket:
                 said = json.loads(message.data)
                 match said["type"]:
                     case "next":
-                        assert "errors" not in said["payload"], said
+                        if "errors" in said["payload"]:
+                            raise _refused(said["payload"]["errors"])
                         yield said["payload"]["data"]
                     case "ping":
                         await socket.send_json({"type": "pong"})
+                    case "error":
+                        raise _refused(said["payload"])
                     case "complete":
                         return
                     case _:
                         raise AssertionError(said)
             raise Closed(f"The socket closed with {socket.close_code}.")
+
+
+def _refused(errors: list[dict[str, Any]]) -> Refused:
+    return Refused(str(errors[0].get("extensions", {}).get("code", "?")), str(errors))
 
 
 async def until_published(api: Api, mutation: str, timeout_s: float = 30) -> None:
