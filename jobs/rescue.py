@@ -20,7 +20,7 @@ import msgspec
 from jobs.broker import Broker, Push, Pushed
 from jobs.clock import Clock
 from jobs.store import Store
-from jobs.store.search import Unfinished
+from jobs.store.search import OpenRow, Unfinished
 
 BATCH = 1_000
 OVERDUE_MS = 2_000
@@ -148,18 +148,20 @@ class Rescue:
         runs = await self._broker.runs([row.id for row in rows])
         young_ms = self._clock() - UNPUSHED_AGE_MS
         missing = [
-            row.id
+            row
             for row, run in zip(rows, runs, strict=True)
             if run < row.run and (row.version or row.updated_ms < young_ms)
         ]
         last_id = rows[-1].id if len(rows) == BATCH else None
         return await self._push_missing(missing, last_id) if missing else Comparison([], last_id)
 
-    async def _push_missing(self, missing: Sequence[str], last_id: str | None) -> Comparison:
-        caught_up = await self._is_caught_up()
+    async def _push_missing(self, missing: Sequence[OpenRow], last_id: str | None) -> Comparison:
+        begun = {row.id for row in missing if row.version}
+        caught_up = not begun or await self._is_caught_up()
         deadline_ms = await self._broker.deadline_ms()
-        jobs = await self._store.search.unfinished_among(missing)
-        never, lost = [job for job in jobs if not job.version], [job for job in jobs if job.version]
+        jobs = await self._store.search.unfinished_among([row.id for row in missing])
+        never = [job for job in jobs if not job.version]
+        lost = [job for job in jobs if job.version and job.spec.id in begun]
         pushed = await self._push(never, deadline_ms, recovered=False)
         rescued = [RescuedJob(job_id, RescueReason.NEVER_QUEUED) for job_id in pushed]
         if caught_up:  # what happened to them, and is not recorded yet, would be forgotten
