@@ -17,14 +17,15 @@ from jobs.job import Failure
 from jobs.task import Task
 from jobs.worker.attempt import INSIST_S, Attempt, Terms
 from jobs.worker.place import locate
-from jobs.worker.pool import Child, Died, Pool
+from jobs.worker.pool import Pool
+from jobs.worker.process import Died, Process
 from jobs.worker.wire import Order, Place, Settled, Stop
 
 log = structlog.get_logger(__name__)
 
 SUSPECT_CRASHES = 2
 """A job that has lost its process so often runs in a fresh one, which no other job runs in."""
-KILL_AFTER_S = {Interrupt.CANCEL: 0.75, Interrupt.TIMEOUT: 2.0, Interrupt.RELEASE: 2.0, Interrupt.LOST: 0.0}
+KILL_AFTER_S = {Interrupt.CANCEL: 0.5, Interrupt.TIMEOUT: 2.0, Interrupt.RELEASE: 2.0, Interrupt.LOST: 0.0}
 """How long a task may take to end once it was told to. With a lease that is renewed every second, a cancelled job
 has ended 2 seconds after the request."""
 
@@ -36,8 +37,8 @@ class Isolated(Attempt):
 
     def __init__(self, reserved: Reserved, task: Task[..., Any], terms: Terms) -> None:
         super().__init__(reserved, task, terms)
-        self._hiring: asyncio.Task[Child] | None = None
-        self._child: Child | None = None
+        self._hiring: asyncio.Task[Process] | None = None
+        self._child: Process | None = None
         self._killing: asyncio.TimerHandle | None = None
 
     async def run(self) -> outcome.Outcome | None:
@@ -84,7 +85,7 @@ class Isolated(Attempt):
             return ended
         return outcome.Crash(_crash(ended)) if self.interrupt is None else self._ended_early(None)
 
-    async def _hire(self, pool: Pool, *, fresh: bool) -> Child | None:
+    async def _hire(self, pool: Pool, *, fresh: bool) -> Process | None:
         """Get a process; None where the attempt was told to end meanwhile. Raises NotStarted."""
         self.deadline = inf  # the start of a process is not the task's time
         hiring = self._hiring = asyncio.create_task(pool.hire(fresh=fresh))
@@ -131,7 +132,7 @@ class Isolated(Attempt):
         elif self.runner is not None:
             self.runner.cancel()
 
-    def _kill(self, child: Child) -> None:
+    def _kill(self, child: Process) -> None:
         log.info("worker.process_killed", why=self.interrupt, job=self.reserved.id, task=self.task.name)
         if self.interrupt is not Interrupt.LOST:
             self.context.warning("Its process was killed: it had been told to end and went on.", why=self.interrupt)

@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from jobs import outcome
-from jobs.context import Said
 from jobs.worker.nursery import COMMAND, FORK, KILL, NEWS, Setting
-from jobs.worker.wire import Ended, FromChild, Order, Ready, Spoke, ToChild, frame, outcome_of, read
+from jobs.worker.process import NotStarted, Process
 
 log = structlog.get_logger(__name__)
 
@@ -26,101 +24,9 @@ IDLE_MAX = 4
 """Processes that wait for a job; more are started as jobs come, and ended after them."""
 START_S = 60.0
 """How long the imports of all tasks and one fork may take."""
-LAST_WORDS_S = 0.5
-"""A process that is dead may have said something that was not read yet."""
 END_S = 5.0
 _BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[2]); from jobs.worker.nursery import begin; "
 _BOOT += "begin(int(sys.argv[1]), sys.argv[3])"
-
-
-class NotStarted(Exception):
-    """A process for a job could not be started."""
-
-
-class Died(msgspec.Struct, frozen=True):
-    """The process ended in the middle of a job."""
-
-    code: int | None
-    """Its exit code, negative for a signal; None: it went down with the process that it was forked from."""
-
-
-class Child:
-    """One process. It runs one job at a time."""
-
-    def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.number = number
-        self._reader = reader
-        self._writer = writer
-        loop = asyncio.get_running_loop()
-        self._code: asyncio.Future[int | None] = loop.create_future()
-        self._ready: asyncio.Future[None] = loop.create_future()
-        self._result: asyncio.Future[outcome.Outcome | Died] | None = None
-        self._hear: Callable[[Said], None] = _unheard
-        self.listening = asyncio.create_task(self._listen(), name=f"child {number}")
-
-    @property
-    def alive(self) -> bool:
-        """True until it is known to have ended."""
-        return not self._code.done() and not self.listening.done()
-
-    async def ready(self) -> None:
-        """Wait for its start. Raises NotStarted."""
-        await asyncio.wait([self._ready, self.listening], return_when=asyncio.FIRST_COMPLETED)
-        if not self._ready.done():
-            raise NotStarted("A process for the job could not be started; the worker's output may say why.")
-
-    async def run(self, order: Order, hear: Callable[[Said], None]) -> outcome.Outcome | Died:
-        """Let it run a job; `hear` is called with what the task says."""
-        self._result, self._hear = asyncio.get_running_loop().create_future(), hear
-        self.tell(order)
-        if self.listening.done():
-            self._settle(Died(self._code.result()))
-        try:
-            return await self._result
-        finally:
-            self._result, self._hear = None, _unheard
-
-    def tell(self, message: ToChild) -> None:
-        """Send it a message; one that has ended does not hear it."""
-        if not self._writer.is_closing():
-            self._writer.write(frame(message))
-
-    def dismiss(self) -> None:
-        """Let it end; a job that it runs ends with it."""
-        self._writer.close()
-
-    async def _listen(self) -> None:
-        try:
-            while (message := await read(self._reader)) is not None:
-                self._take(message)
-        except Exception:  # a task has all means to spoil what its process says
-            log.exception("pool.child_unreadable")
-        self._writer.close()  # which ends it, should it have closed its end by itself
-        self._settle(Died(await self._code))
-
-    def _take(self, message: FromChild) -> None:
-        match message:
-            case Ready() if not self._ready.done():
-                self._ready.set_result(None)
-            case Spoke(said):
-                self._hear(said)
-            case Ended():
-                self._settle(outcome_of(message))
-
-    def _settle(self, how: outcome.Outcome | Died) -> None:
-        if self._result is not None and not self._result.done():
-            self._result.set_result(how)
-
-    def ended(self, code: int | None) -> None:
-        """Note its end."""
-        if not self._code.done():
-            self._code.set_result(code)
-            # What it forked may hold the wire open; what it has said itself is read by then.
-            asyncio.get_running_loop().call_later(LAST_WORDS_S, self._writer.transport.abort)
-
-
-def _unheard(_said: Said) -> None:
-    """Nobody listens: the job has ended."""
 
 
 class Pool:
@@ -129,8 +35,8 @@ class Pool:
     def __init__(self, modules: Callable[[], Iterable[str]], *, log_json: bool = False) -> None:
         self._modules = modules
         self._log_json = log_json
-        self._children: dict[int, Child] = {}
-        self._idle: list[Child] = []
+        self._children: dict[int, Process] = {}
+        self._idle: list[Process] = []
         self._number = 0
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -160,7 +66,7 @@ class Pool:
         self._control, self._news = ours, b""
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
-    async def hire(self, *, fresh: bool = False) -> Child:
+    async def hire(self, *, fresh: bool = False) -> Process:
         """Return a process that waits for a job: a new one where none does, or where `fresh` is asked for.
 
         Raises NotStarted.
@@ -181,7 +87,7 @@ class Pool:
             raise
         return child
 
-    async def _fork(self) -> Child:
+    async def _fork(self) -> Process:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -189,7 +95,7 @@ class Pool:
             self.prepare()
             assert self._control is not None  # noqa: S101  # prepare() has made it
             self._number += 1
-            child = self._children[self._number] = Child(self._number, reader, writer)
+            child = self._children[self._number] = Process(self._number, reader, writer)
             try:
                 socket.send_fds(self._control, [COMMAND.pack(FORK, child.number)], [theirs.fileno()])
             except OSError:  # the nursery has ended; what it leaves is told to all its children
@@ -197,14 +103,14 @@ class Pool:
                 self._ended(child.number, None)
         return child
 
-    def give_back(self, child: Child) -> None:
+    def give_back(self, child: Process) -> None:
         """Take a process whose job has ended: it waits for the next one, unless enough do."""
         if child.alive and len(self._idle) < IDLE_MAX and self._control is not None:
             self._idle.append(child)
         else:
             child.dismiss()
 
-    def kill(self, child: Child) -> None:
+    def kill(self, child: Process) -> None:
         """Kill a process and all that it has started."""
         if self._control is not None and child.alive:
             with contextlib.suppress(OSError):
@@ -213,16 +119,20 @@ class Pool:
     def _hear(self) -> None:
         """Read which children have ended; nothing at all: the nursery has."""
         assert self._control is not None  # noqa: S101  # it is what was read
-        with contextlib.suppress(BlockingIOError):
+        try:
             data = self._control.recv(4096)
-            self._news += data
-            while len(self._news) >= NEWS.size:
-                number, code = NEWS.unpack(self._news[: NEWS.size])
-                self._news = self._news[NEWS.size :]
-                self._ended(number, code)
-            if not data:
-                log.warning("pool.nursery_ended", children=len(self._children))
-                self._forget_nursery()
+        except BlockingIOError:
+            return
+        except OSError:  # it has ended before it read everything
+            data = b""
+        self._news += data
+        while len(self._news) >= NEWS.size:
+            number, code = NEWS.unpack(self._news[: NEWS.size])
+            self._news = self._news[NEWS.size :]
+            self._ended(number, code)
+        if not data:
+            log.warning("pool.nursery_ended", children=len(self._children))
+            self._forget_nursery()
 
     def _forget_nursery(self) -> None:
         """Its children go down with it."""

@@ -140,6 +140,18 @@ async def test_a_stopping_worker_gives_it_back(apart: Works, name: str) -> None:
     assert ours() == []
 
 
+async def test_signals_for_a_whole_group_are_left_to_the_worker(apart: Works) -> None:
+    await apart.start()
+    job_id = await apart.push("hang")
+    await apart.begun(job_id)
+    for process in ours():
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+    assert (await apart.run("who")).state is State.COMPLETED
+    await apart.broker.cancel([job_id])
+    assert (await apart.reach(job_id, State.CANCELLED)).crashes == 0
+
+
 async def test_only_so_many_processes_wait_for_a_job(apart: Works) -> None:
     await apart.start(concurrency=8)
     ids = [await apart.push("who") for _ in range(60)]

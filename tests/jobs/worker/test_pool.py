@@ -9,7 +9,8 @@ import pytest
 
 from jobs.outcome import Complete
 from jobs.worker.place import locate
-from jobs.worker.pool import Child, Died, Pool
+from jobs.worker.pool import Pool
+from jobs.worker.process import Died, Process
 from jobs.worker.wire import Order
 from tests.factories import make_spec
 from tests.jobs.worker.isolated_tasks import registry
@@ -30,7 +31,7 @@ def make_order(name: str) -> Order:
     )
 
 
-async def begin(child: Child, name: str) -> asyncio.Task[object]:
+async def begin(child: Process, name: str) -> asyncio.Task[object]:
     """Let it run a task, and wait until the task has said something."""
     said = asyncio.Event()
     running = asyncio.create_task(child.run(make_order(name), lambda _said: said.set()))
