@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from math import inf
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import redis.asyncio
 import saq.job
@@ -26,6 +25,7 @@ from jobs.saq.desk import Desk
 from jobs.saq.job import HeldJob, kept_key, key_of, record_key, seen_job
 from jobs.saq.session import SaqBroker, StandaloneBroker
 from jobs.saq.status import FINAL_STATUSES, status_told
+from jobs.saq.url import url_of
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.task import NAME_PATTERN
@@ -58,7 +58,7 @@ class ReadingQueue(RedisQueue):
         super().__init__(redis, name, dump, load, max_concurrent_ops, swept_error_message)
         self.dump, self.load = dump or json.dumps, load or json.loads
         self.settings = settings or Settings()
-        self._url = url or _url_of(redis)
+        self._url = url or url_of(redis)
         self._broker = broker
         self._owns_broker = broker is None
         self._desk: Desk | None = None
@@ -298,24 +298,3 @@ class ReadingQueue(RedisQueue):
                 changes.append((key, job.status))
             seen[key] = job.status if job else None
         return changes
-
-
-def _url_of(client: redis.asyncio.Redis) -> str:
-    """Return the URL that a client was made with. Raises ValueError where it cannot be told."""
-    pool = client.connection_pool
-    options: dict[str, Any] = dict(pool.connection_kwargs)
-    login = (
-        f"{quote(options.get('username') or '', safe='')}:{quote(options['password'], safe='')}@"
-        if options.get("password")
-        else ""
-    )
-    database = options.get("db") or 0
-    if issubclass(pool.connection_class, redis.asyncio.UnixDomainSocketConnection):
-        return f"unix://{login}{options['path']}?db={database}"
-    if "host" not in options:
-        raise ValueError("The URL of this client cannot be told; give it as url=.")
-    secure = issubclass(pool.connection_class, redis.asyncio.SSLConnection)
-    query = urlencode({name: value for name, value in options.items() if name.startswith("ssl_") and value is not None})
-    return (
-        f"{'rediss' if secure else 'redis'}://{login}{options['host']}:{options.get('port', 6379)}/{database}?{query}"
-    )
