@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from logging import INFO, NOTSET, WARNING
 from typing import Any
+from weakref import WeakSet
 
 import redis
 import redis.asyncio
@@ -72,7 +74,8 @@ class Connection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.client = _client(url, CONNECTIONS)
+        self._clients: WeakSet[redis.asyncio.Redis] = WeakSet()
+        self.client = self._new_client(CONNECTIONS)
         self.epoch = 0
         self.outage = Outage()
         self._check = Check("broker", self._ask)
@@ -109,7 +112,16 @@ class Connection:
 
     def dedicated_client(self) -> redis.asyncio.Redis:
         """Make a client of its own for calls that block, for `BLOCK_MAX_MS` at most."""
-        return _client(self._url, 2)
+        return self._new_client(2)
+
+    def _new_client(self, connections: int) -> redis.asyncio.Redis:
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            self._url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(self._url)
+        )
+        pool.connection_class = cancellable(pool.connection_class)
+        client = redis.asyncio.Redis.from_pool(pool)
+        self._clients.add(client)
+        return client
 
     def thread_client(self) -> redis.Redis:
         """Make a client for one thread."""
@@ -120,8 +132,9 @@ class Connection:
         try:
             return await call
         except (redis.exceptions.RedisError, OSError) as error:
-            await scripts.let_go(self.client, error)
-            raise scripts.translate(error) from error
+            fault = scripts.translate(error)
+            await self._let_go(fault)
+            raise fault from error
 
     async def call(self, script: str, request: Any) -> Any:
         """Call a script; a change of epoch is noticed and the call repeated once.
@@ -129,16 +142,30 @@ class Connection:
         Raises BrokerUnavailable, EpochChanged, SessionLost, QueueFull.
         """
         try:
-            return await scripts.run(self.client, script, request, str(self.epoch))
+            return await self._run(self.client, script, request)
         except EpochChanged:
             await self.refresh_epoch()
-            return await scripts.run(self.client, script, request, str(self.epoch))
+            return await self._run(self.client, script, request)
+
+    async def _run(self, client: redis.asyncio.Redis, script: str, request: Any) -> Any:
+        try:
+            return await scripts.run(client, script, request, str(self.epoch))
+        except BrokerUnavailable as error:
+            await self._let_go(error)
+            raise
+
+    async def _let_go(self, error: Exception) -> None:
+        """Close the connections that wait for use after one has died: what it died of, most of them have died of."""
+        if isinstance(error, BrokerUnavailable):
+            for client in list(self._clients):
+                with contextlib.suppress(redis.exceptions.RedisError, OSError):
+                    await client.connection_pool.disconnect(inuse_connections=False)
 
     async def insist(self, client: redis.asyncio.Redis, script: str, request: Any) -> Any:
         """Call a script until Redis answers; only for scripts that may be repeated. Raises SessionLost."""
         while True:
             try:
-                answer = await scripts.run(client, script, request, str(self.epoch))
+                answer = await self._run(client, script, request)
             except (BrokerUnavailable, EpochChanged, QueueFull) as error:
                 self.outage.began(error)
                 await asyncio.sleep(RETRY_S)
@@ -198,14 +225,6 @@ class Connection:
         """Return the time of Redis."""
         seconds, micros = await self.ask(self.client.time())
         return int(seconds) * 1000 + int(micros) // 1000
-
-
-def _client(url: str, connections: int) -> redis.asyncio.Redis:
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=CALL_TIMEOUT_S, **_options(url)
-    )
-    pool.connection_class = cancellable(pool.connection_class)
-    return redis.asyncio.Redis.from_pool(pool)
 
 
 def _options(url: str) -> dict[str, Any]:

@@ -108,8 +108,8 @@ class Lane:
         timeout_ms = min(timeout_ms, BLOCK_MAX_MS)
         try:
             blpop: Any = self._client.blpop
-            await blpop([keys.wake(queue) for queue in queues], timeout=timeout_ms / 1000)
-        except (redis.exceptions.RedisError, OSError):
+            await self._broker.ask(blpop([keys.wake(queue) for queue in queues], timeout=timeout_ms / 1000))
+        except (QueueQLError, redis.exceptions.RedisError):
             await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from importlib import resources
 from typing import Any
@@ -74,16 +73,8 @@ async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) 
             await client.script_load(SOURCE[name])
             answer = await execute(*command(name, request, epoch))
     except (redis.exceptions.RedisError, OSError) as error:
-        await let_go(client, error)
         raise translate(error) from error
     return decode(answer)
-
-
-async def let_go(client: redis.asyncio.Redis, error: Exception) -> None:
-    """Close the connections that wait for use after one has died: what it died of, most of them have died of."""
-    if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | OSError):
-        with contextlib.suppress(redis.exceptions.RedisError, OSError):
-            await client.connection_pool.disconnect(inuse_connections=False)
 
 
 def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:

@@ -90,10 +90,23 @@ async def test_connections_that_died_together_cost_one_wait(far: Broker, proxy: 
     began = time.monotonic()
     await asyncio.gather(*(far.now_ms() for _ in range(10)))
     assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    session = await far.open_session(make_worker_info())
+    await session.lane(0).step([], 1, ["default"])
+    await far.stream.read(START, 1, block_ms=10)
     proxy.strand()
     with pytest.raises(BrokerUnavailable):
         await far.call("due", (1,))
+    began = time.monotonic()
     await asyncio.gather(*(far.now_ms() for _ in range(5)))
+    await far.stream.read(START, 1, block_ms=10)
+    await session.lane(0).step([], 1, ["default"])
+    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    proxy.strand()
+    await session.lane(0).wait(["default"], 200)
+    began = time.monotonic()
+    await far.now_ms()
+    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    await session.close()
 
 
 async def test_an_outage_is_said_once_however_many_lanes_there_are(far: Broker, proxy: TcpProxy) -> None:
