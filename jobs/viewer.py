@@ -15,7 +15,7 @@ class Role(StrEnum):
     VIEWER = "VIEWER"
     """Reads."""
     OPERATOR = "OPERATOR"
-    """Reads, enqueues, and changes jobs and queues."""
+    """Reads, enqueues, and changes jobs, queues and workers."""
     ADMIN = "ADMIN"
     """Everything, access of others included."""
 
