@@ -137,6 +137,10 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     jitter: float = 0.1
 
 
+INLINE_MAX_BYTES = 16_384
+"""Arguments that are larger, as JSON, do not travel with a job that the store has."""
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request to run a task, as it was accepted. It never changes; its JSON travels through Redis."""
 

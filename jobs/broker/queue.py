@@ -18,7 +18,7 @@ from jobs.broker.room import FULL, Room
 from jobs.broker.stream import Stream
 from jobs.errors import BrokerUnavailable, RedisUnreachable, Stale, StartError
 from jobs.event import Position
-from jobs.job import Durability, Job, JobSpec, State
+from jobs.job import INLINE_MAX_BYTES, Durability, Job, JobSpec, State
 from jobs.settings import Settings
 
 PUSH_DEADLINE_MS = 10_000
@@ -28,8 +28,6 @@ DAMAGED_MAX = 1_000
 CHUNK = 500
 CHUNK_BYTES = 262_144
 """A call takes so many jobs, and so much text of them: Redis does nothing else meanwhile, and gets so much fuller."""
-INLINE_MAX_BYTES = 16_384
-"""Arguments that are larger stay in the store."""
 
 log = structlog.get_logger(__name__)
 

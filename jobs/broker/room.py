@@ -55,9 +55,9 @@ class Room:
         """Return how it is, as of a second ago at most. Raises BrokerUnavailable."""
         now = self._monotonic()
         if self._memory is None or now - self._looked_at >= LOOK_S:
-            client = self._connection.client
-            info = await self._connection.ask(client.info("memory"))
-            self._looked_at, self._added = now, 0
+            self._looked_at = now
+            info = await self._connection.ask(self._connection.client.info("memory"))
+            self._added = 0
             # As Redis counts: buffers of replicas and of the append-only file are beside the limit.
             used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
             self._memory = Memory(used, int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", "noeviction")))

@@ -55,7 +55,12 @@ JOB = Kind(
         "error": Part(failure_of, _FAILURE),
     },
 )
-UNFINISHED = Kind(JOB.source, JOB.id, JOB.columns, {name: part for name, part in JOB.parts.items() if name != "args"})
+UNFINISHED = Kind(
+    JOB.source,
+    JOB.id,
+    (*JOB.columns, "payload_bytes"),
+    {name: part for name, part in JOB.parts.items() if name != "args"},
+)
 """Jobs that are to run: never with other arguments than their own. The worker refuses those that it cannot read."""
 ATTEMPT = Kind(
     Source.ATTEMPT,
@@ -113,7 +118,7 @@ class Reader(Generic[T]):
     def _names(self, row: Row) -> list[str]:
         """Return the columns of the kind that were asked for."""
         names: list[str] = []
-        for name in (*self._kind.columns, "checkpoint"):
+        for name in self._kind.columns:
             try:
                 row[name]
             except (KeyError, IndexError):

@@ -28,7 +28,7 @@ NOTED_MAX = 1_000
 """Records that this process remembers to have noted."""
 COUNT_MAX = 1_000
 
-DAMAGE = (ValueError, TypeError, KeyError, OverflowError, RecursionError, asyncpg.DataError, sqlite3.DataError)
+DAMAGE = (ValueError, TypeError, OverflowError, RecursionError, asyncpg.DataError, sqlite3.DataError)
 """What is raised by a record that is not as it should be, while it is read or written."""
 
 _INSERT = Insert(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from jobs.errors import InvalidCursor
-from jobs.job import Attempt, Job, JobSpec, LogLevel, LogLine
+from jobs.job import INLINE_MAX_BYTES, Attempt, Job, JobSpec, LogLevel, LogLine
 from jobs.page import Direction, JobWhere, Page, PageRequest
 from jobs.store.cursor import Cursors, Keyset
 from jobs.store.database import Database, Row, among, array
@@ -18,14 +18,21 @@ from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_
 from jobs.store.where import Query, query
 
 _OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
+_LARGE = f"durability = 'STORE' AND length(CAST(args AS text)) > {INLINE_MAX_BYTES}"
+_LEAN = (
+    ", ".join(name for name in SPEC_NAMES.split(", ") if name != "args")
+    + f", CASE WHEN {_LARGE} THEN '{{}}' ELSE CAST(args AS text) END AS args"
+    + f", CASE WHEN {_LARGE} THEN length(CAST(args AS text)) ELSE 0 END AS payload_bytes"
+)
+"""A thousand jobs are read at a time: their large arguments would be more than a process has room for."""
 _COUNTERS = "run, version, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms"
 _JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
 _UNPUSHED = (
-    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
+    f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
     f" AND {_OPEN} ORDER BY updated_ms LIMIT $2"
 )
 _UNFINISHED = (
-    f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
+    f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
 )
 _OPEN_ROWS = f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {_OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
@@ -45,6 +52,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     """A job that has not ended, as the broker has to know it to go on with it."""
 
     spec: JobSpec
+    """Without large arguments where the job is of durability STORE."""
     run: int
     attempts: int
     """Started in this run."""
@@ -157,7 +165,7 @@ class Search:
 
     async def unfinished_among(self, ids: Sequence[str]) -> list[Unfinished]:
         """Return those of the jobs that have not ended."""
-        sql = f"SELECT {SPEC_NAMES}, {_COUNTERS} FROM job WHERE {_OPEN} AND "  # noqa: S608  # names of our own columns
+        sql = f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE {_OPEN} AND "  # noqa: S608  # names of our own columns
         return await self._read_unfinished(await self._by_id(sql, "id", ids))
 
     async def final_among(self, ids: Sequence[str]) -> dict[str, int]:
@@ -192,7 +200,7 @@ def _columns(found: Query) -> str:
 
 def _unfinished(row: Row) -> Unfinished:
     return Unfinished(
-        spec=spec_of(row),
+        spec=msgspec.structs.replace(spec_of(row), payload_bytes=row["payload_bytes"]),
         run=row["run"],
         attempts=row["attempts"],
         # An attempt that Redis lost does not count.

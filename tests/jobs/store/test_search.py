@@ -7,15 +7,17 @@ import sqlite3
 from contextlib import closing
 from itertools import product
 
+import msgspec
 import pytest
 
-from jobs.clock import new_id
+from jobs.clock import new_id, now_ms
 from jobs.errors import InvalidCursor
-from jobs.job import FINAL, Job, JobSpec, LogLevel, State
+from jobs.job import FINAL, Durability, Job, JobSpec, LogLevel, State
 from jobs.page import Direction, JobWhere, Page, PageRequest
 from jobs.store import Store
 from jobs.store.config import sqlite_path
 from jobs.store.cursor import Keyset
+from jobs.store.rows import args_of
 from jobs.store.sqlite import numbered
 from jobs.store.where import query
 from tests.factories import make_spec
@@ -259,3 +261,29 @@ async def test_every_filter_has_an_index_that_gives_the_order(database_url: str)
             plan = [row[3] for row in connection.execute(numbered(sql), found.values)]
             assert any(index in step for step in plan), plan
             assert not any("ORDER BY" in step for step in plan), plan
+
+
+async def test_what_is_to_be_pushed_is_read_without_large_arguments_that_the_store_keeps(store: Store) -> None:
+    text = "é" * 20_000
+    large, small, memory = (
+        make_spec(args={"text": text}),
+        make_spec(args={"text": "x"}),
+        make_spec(args={"text": text}, durability=Durability.MEMORY),
+    )
+    for spec in (large, small, memory):
+        await store.accept.accept(spec)
+    for found in (
+        await store.search.unfinished(after_id="", limit=10),
+        await store.search.unpushed(created_before_ms=now_ms() + 60_000, limit=10),
+        await store.search.unfinished_among([large.id, small.id, memory.id]),
+    ):
+        specs = {job.spec.id: job.spec for job in found}
+        assert bytes(specs[large.id].args) == b"{}"
+        assert specs[large.id].payload_bytes > 20_000
+        assert args_of(specs[small.id]) == {"text": "x"}
+        assert args_of(specs[memory.id]) == {"text": text}
+        assert specs[memory.id].payload_bytes == specs[small.id].payload_bytes == 0
+    args = await store.search.args(large.id)
+    assert args
+    assert msgspec.json.decode(args) == {"text": text}
+    assert await store.search.args("nobody") is None
