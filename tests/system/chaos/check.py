@@ -21,6 +21,7 @@ from tests.system.chaos.task import digest, text_of
 FINAL = {"COMPLETED", "CANCELLED", "DEAD"}
 FINAL_EVENTS = {"JobCompleted": "COMPLETED", "JobCancelled": "CANCELLED", "JobDied": "DEAD"}
 UNVERSIONED = {"JobProgressed", "JobLogged"}
+BEFORE_ALL = -1
 PROBE = "probe"
 KEYS_MAX_BYTES = 64 * 1024
 CLOCK_S = 0.05
@@ -182,16 +183,21 @@ def _timed_out(attempt: dict[str, Any]) -> bool:
 
 
 def _keys_were_unique(evidence: Evidence, planned: dict[str, PlannedJob]) -> Iterator[str]:
+    """A job may begin when the one that held its key before has ended."""
+    begun: dict[str, float] = {}
+    for line in evidence.ledger:
+        if line.what == ledger.BEGIN:
+            begun.setdefault(line.job, line.at_s)
     spans = defaultdict[str, list[tuple[float, float, str]]](list)
     for job_id, plan in planned.items():
-        job = evidence.history.get(job_id)
-        if plan.key and job and job["finishedAt"] and not job["recoveries"]:
-            spans[plan.key].append((_seconds(job["createdAt"]), _seconds(job["finishedAt"]), job_id))
+        job = evidence.history[job_id]
+        if plan.key and job["finishedAt"] and job_id in begun and not job["recoveries"]:
+            spans[plan.key].append((begun[job_id], _seconds(job["finishedAt"]), job_id))
     for key, jobs in spans.items():
         jobs.sort()
         for (_, ended_s, one), (began_s, _, other) in pairwise(jobs):
             if began_s < ended_s - CLOCK_S:
-                yield f"The key {key} belonged to {one} and {other} for {ended_s - began_s:.2f} s at the same time."
+                yield f"{other} began {ended_s - began_s:.2f} s before {one} had ended, which has the same key, {key}."
 
 
 def _seconds(moment: str) -> float:
@@ -215,7 +221,10 @@ def _live(record: Sequence[Seen], evidence: Evidence) -> Iterator[str]:
         if job is None or job["task"] == PROBE:
             continue
         yield from _follows(seen, last.get(key), ended.get(key), gaps)
-        last[key] = (max(seen.version, last.get(key, (0, 0))[0]), gaps)
+        if seen.kind in UNVERSIONED:
+            last.setdefault(key, (seen.version, BEFORE_ALL))
+        else:
+            last[key] = (max(seen.version, last.get(key, (0, 0))[0]), gaps)
         if seen.kind in FINAL_EVENTS:
             ended[key] = (FINAL_EVENTS[seen.kind], gaps)
     yield from _finals_were_seen(evidence, ended, gaps)

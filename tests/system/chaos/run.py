@@ -92,6 +92,9 @@ async def run(plan: Plan, folder: Path) -> Verdict:
             phases.end("stop")
     evidence.ledger = await asyncio.to_thread(ledger.read, deployment.ledger)
     evidence.product_faults += deployment.faults
+    for number, record in enumerate(evidence.subscribers, 1):
+        lines = [f"{seen.kind} {seen.job} {seen.run} {seen.version}\n" for seen in record]
+        await asyncio.to_thread((folder / f"seen-{number}").write_text, "".join(lines))
     summed = figures(plan, evidence, saboteur.inflicted, deployment.deaths) | {"seconds": phases.seconds}
     return Verdict(plan, check(evidence), summed)
 
