@@ -99,7 +99,7 @@ async def test_a_worker_that_waits_for_jobs_becomes_quiet_and_takes_up_again_at_
         await steered.tell()
         began = time.monotonic()
         await works.reach(waiting, State.COMPLETED)
-        assert time.monotonic() - began < 1.0  # it does not wait for the end of its long poll
+        assert time.monotonic() - began < 3.0  # it does not wait for the end of its long poll
         await works.run("small")
 
 
@@ -154,7 +154,7 @@ async def test_queues_are_changed(steered: Steered) -> None:
     began = time.monotonic()
     await steered.tell(queues=("new",))
     await works.reach(waiting, State.COMPLETED)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3.0
     left = await works.push("small", queue="old")
     await works.run("small", queue="new")
     assert (await works.job(left)).state is State.QUEUED
@@ -231,7 +231,7 @@ async def test_another_worker_is_roused_for_what_a_quieted_listener_was_woken_fo
         await works.broker.steer(one.session_id, WorkerWish(quiet=True))
         began = time.monotonic()
         await asyncio.gather(*(works.run("small") for _ in range(3)))
-        assert time.monotonic() - began < 1.5, "a job waited for the end of a long poll"
+        assert time.monotonic() - began < 3.0, "a job waited for the end of a long poll"
         await works.broker.steer(one.session_id, WorkerWish())
 
 
