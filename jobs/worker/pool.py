@@ -71,10 +71,8 @@ class Pool:
 
         Raises NotStarted.
         """
-        while self._idle and not fresh:
-            child = self._idle.pop()
-            if child.alive:
-                return child
+        if self._idle and not fresh:
+            return self._idle.pop()
         child = await self._fork()
         try:
             async with asyncio.timeout(START_S):

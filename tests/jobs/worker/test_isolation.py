@@ -152,6 +152,19 @@ async def test_signals_for_a_whole_group_are_left_to_the_worker(apart: Works) ->
     assert (await apart.reach(job_id, State.CANCELLED)).crashes == 0
 
 
+async def test_a_job_can_be_cancelled_while_it_waits_for_its_process(apart: Works) -> None:
+    await apart.start()
+    await until(ours)
+    (nursery,) = ours()
+    nursery.suspend()
+    job_id = await apart.push("hang")
+    await apart.reach(job_id, State.ACTIVE)
+    await apart.broker.cancel([job_id])
+    await apart.reach(job_id, State.CANCELLED)
+    nursery.resume()
+    assert (await apart.run("who")).state is State.COMPLETED
+
+
 async def test_only_so_many_processes_wait_for_a_job(apart: Works) -> None:
     await apart.start(concurrency=8)
     ids = [await apart.push("who") for _ in range(60)]
