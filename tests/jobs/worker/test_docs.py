@@ -20,18 +20,18 @@ DOC = Path(__file__).parents[3] / "docs" / "tasks.md"
 
 
 @pytest.fixture
-def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def reports(works: Works, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     found = re.search(r"```python reports.py\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     (tmp_path / "reports.py").write_text(found[1], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys.modules["jobs.task"], "default_registry", works.registry)
     yield importlib.import_module("reports")
     del sys.modules["reports"]
 
 
-async def test_the_examples(works: Works, reports: ModuleType) -> None:
-    for name in ("render", "stubborn", "fragile"):
-        works.registry.add(getattr(reports, name))
+@pytest.mark.usefixtures("reports")
+async def test_the_examples(works: Works) -> None:
     await works.start()
     rendered = await works.run("render", args={"pages": 3})
     assert rendered.result["pages"] == 3
