@@ -140,7 +140,7 @@ class Probe:
         now, parts = self._monotonic(), [*self._parts]
         blocked_s, silent_s = now - self._turned_at, now - self._asked_at
         # Whoever is blocked does not ask either, and has asked a little before it turned for the last time.
-        if max(blocked_s, silent_s) > STUCK_S < 2 * blocked_s:
+        if max(blocked_s, silent_s) > STUCK_S and blocked_s > STUCK_S / 2:
             parts.append(Health("event_loop", False, f"The event loop has been blocked for {blocked_s:.0f} seconds."))
         elif silent_s > STUCK_S:
             parts.append(Health("event_loop", False, f"No component has answered for {silent_s:.0f} seconds."))
