@@ -13,26 +13,26 @@ if not seen then
   redis.call('HSET', session_key, 'report', number)
 end
 
-local function write(id, v, r, a, progress, lines, checkpoint)
+local function write(job, progress, lines, checkpoint)
   if progress ~= '' then
-    redis.call('HSET', job_key(id), 'pr', progress, 'u', now)
+    redis.call('HSET', job.key, 'pr', progress, 'u', now)
     if checkpoint ~= '' then
-      redis.call('HSET', job_key(id), 'cp', checkpoint)
+      redis.call('HSET', job.key, 'cp', checkpoint)
     end
-    emit('progressed', id, v, now, r, a, progress, checkpoint)
+    emit('progressed', job.id, job.v, now, job.r, job.a, progress, checkpoint)
   end
   for _, line in ipairs(lines) do
-    emit('logged', id, v, now - line[5], r, a, line[1], line[2], line[3], line[4])
+    emit('logged', job.id, job.v, now - line[5], job.r, job.a, line[1], line[2], line[3], line[4])
   end
 end
 
 for _, report in ipairs(reports) do
   local id, token, progress, lines, checkpoint = unpack(report, 1, 5)
-  local s, n, r, v, a = unpack(redis.call('HMGET', job_key(id), 's', 'n', 'r', 'v', 'a'))
-  if s ~= 'ACTIVE' or n ~= token then
+  local job = read_job(id)
+  if not job or job.s ~= 'ACTIVE' or job.n ~= token then
     over[#over + 1] = token
   elseif not seen then
-    write(id, tonumber(v), tonumber(r), tonumber(a), progress, lines, checkpoint)
+    write(job, progress, lines, checkpoint)
   end
 end
 return commit(over)

@@ -1,4 +1,4 @@
-"""What callers, workers, services and misfortune do to the world, each act drawn at random and compared with the model."""
+"""What callers, workers, services and misfortune do, each act drawn at random and compared with the model."""
 
 from __future__ import annotations
 
@@ -252,6 +252,14 @@ class Acts:
         forgotten = self.world.wait(self.world.broker.forget(self.world.position()))
         assert forgotten == self.world.redis.forget(self.world.recorded)
 
+    def rescue(self) -> None:
+        """Push what history knows as unfinished and Redis does not know, as jobs/rescue.py does."""
+        self.world.record()
+        for job_id in self.world.unfinished():
+            known, row = self.world.redis.jobs.get(job_id), self.world.rows[job_id]
+            if row.version and (known is None or known.push.run < row.run):
+                self.world.push_recovered(job_id)
+
     # What goes wrong
 
     def something_arrives_late(self) -> None:
@@ -328,6 +336,11 @@ class Acts:
         world.reconcile()
         while world.redis.sessions:
             self.let_leases_run_out()
+        # An older copy may have had ends that were not recorded when it was made, and never will be.
+        world.record()
+        self.forget()
+        self.let_tombstones_pass()
+        self.rescue()
         session = world.open_session()
         while any(job.state not in FINAL for job in world.redis.jobs.values()):
             world.advance(4_000)

@@ -288,7 +288,7 @@ class World:
     def empty(self, found: Snapshot) -> None:
         """Check that nothing is left of jobs and workers."""
         left = {name for name in found.keys if name not in LASTING and name.split(":")[0] not in PASSING}
-        assert not (found.jobs or found.places or found.counts - self.redis.miscounted or found.sessions)
+        assert [found.jobs, found.places, found.counts - self.redis.miscounted, found.sessions] == [{}, {}, {}, set()]
         assert not left
 
 

@@ -12,7 +12,7 @@ from tests.redis_server import RedisServer
 
 CALLERS = ["push"] * 6 + ["push_again", "run_again", "run_again", "cancel", "cancel"]
 WORKERS = ["step"] * 8 + ["start_all", "start", "report", "report", "put_back", "take", "renew", "rouse"]
-SERVICES = ["let_time_pass"] * 4 + ["record", "record", "forget", "let_tombstones_pass", "push_unpushed"]
+SERVICES = ["let_time_pass"] * 4 + ["record", "record", "forget", "let_tombstones_pass", "push_unpushed", "rescue"]
 FAULTS = [
     "something_arrives_late", "something_arrives_late", "somebody_believes_in_an_older_epoch", "damage",
     "let_leases_run_out", "replace_worker", "start_a_new_server", "lose_everything",
@@ -86,7 +86,7 @@ def walk(server: RedisServer, examples: int, steps: int) -> None:
 
 
 def test_any_sequence_does_what_the_model_does(redis_server: RedisServer) -> None:
-    walk(redis_server, 100, 50)
+    walk(redis_server, 50, 40)
 
 
 @pytest.mark.long
