@@ -72,6 +72,8 @@ class Embedded(Deployment):
 
     def pids(self, part: str) -> list[int]:
         found = []
+        if not psutil.pid_exists(self._up.pid):
+            return []
         for process in psutil.Process(self._up.pid).children():
             try:
                 if _TITLES[part] in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:

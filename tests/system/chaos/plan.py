@@ -15,6 +15,8 @@ FAULTS = 8
 """Faults of a seed."""
 TOGETHER = 0.25
 """How many of them begin while the one before is still there."""
+TOGETHER_S = 0.3
+"""How much later those begin."""
 SEEDS = range(1, 21)
 """Those of `./run test --long`."""
 
@@ -162,7 +164,7 @@ def _faults(draw: random.Random, where: Deployment, seed: int) -> Iterator[Fault
     for what, part, link in _drawn(draw, where, seed):
         fault = Fault(round(at_s, 1), round(draw.uniform(*_LASTS_S[what]), 1), what, part, draw.randrange(100), link)
         if before and before.part != part and not {before.what, what} & _ALONE and draw.random() < TOGETHER:
-            fault = Fault(round(before.at_s + 0.3, 1), fault.lasts_s, what, part, fault.which, link)
+            fault = Fault(round(before.at_s + TOGETHER_S, 1), fault.lasts_s, what, part, fault.which, link)
         yield fault
         at_s = max(at_s, fault.at_s + fault.lasts_s + draw.uniform(1.5, 3.0))
         before = fault
