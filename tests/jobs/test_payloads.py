@@ -44,6 +44,11 @@ def digest_in_thread(text: str) -> int:
     return len(text)
 
 
+@task(registry=registry, isolation="process")
+def digest_apart(text: str) -> int:
+    return len(text)
+
+
 @task(registry=registry, durability=Durability.MEMORY)
 async def fleeting(text: str) -> int:
     return len(text)
@@ -125,6 +130,7 @@ async def test_the_worker_has_the_arguments_and_redis_has_not(
 ) -> None:
     ids = [(await enqueue(client, text=f"{number} {TEXT}")).id for number in range(20)]
     again, thread = await enqueue(client, text=f"again{TEXT}"), await enqueue(client, "digest_in_thread")
+    apart = await enqueue(client, "digest_apart")
     assert max([await in_redis(redis_client, job_id) for job_id in [*ids, again.id, thread.id]]) < 1_000
     await work()
     for job_id in ids:
@@ -134,6 +140,7 @@ async def test_the_worker_has_the_arguments_and_redis_has_not(
         )
     assert (await reach(client, again.id, State.COMPLETED)).attempts == 2
     assert (await reach(client, thread.id, State.COMPLETED)).result == len(TEXT)
+    assert (await reach(client, apart.id, State.COMPLETED)).result == len(TEXT)
 
 
 async def test_a_memory_job_keeps_its_arguments_in_redis(
