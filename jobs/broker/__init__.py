@@ -1,7 +1,8 @@
 """Everything that speaks Redis."""
 
 from jobs.broker.lease import Lane, Session
-from jobs.broker.queue import Broker, lean
+from jobs.broker.push import lean
+from jobs.broker.queue import Broker
 from jobs.broker.record import (
     Cancelling,
     Finished,

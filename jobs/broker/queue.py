@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -13,21 +13,19 @@ from jobs.broker import keys
 from jobs.broker.connection import Connection
 from jobs.broker.lease import Session
 from jobs.broker.live import read_job
+from jobs.broker.push import chunks
 from jobs.broker.record import Cancelling, Push, Pushed, Vitals, WorkerInfo, WorkerRecord, WorkerWish
 from jobs.broker.room import FULL, Room
 from jobs.broker.stream import Stream
 from jobs.errors import BrokerUnavailable, RedisUnreachable, Stale, StartError
 from jobs.event import Position
-from jobs.job import INLINE_MAX_BYTES, Durability, Job, JobSpec, State
+from jobs.job import Job, State
 from jobs.settings import Settings
 
 PUSH_DEADLINE_MS = 10_000
 SETTLED_MS = 2_000
 DAMAGED_MAX = 1_000
 """Damaged records that are named in the log."""
-CHUNK = 500
-CHUNK_BYTES = 262_144
-"""A call takes so many jobs, and so much text of them: Redis does nothing else meanwhile, and gets so much fuller."""
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +84,7 @@ class Broker(Connection):
         if deadline_ms is None:
             deadline_ms = await self.deadline_ms()
         answer: list[str] = []
-        for chunk, size in _chunks(jobs):
+        for chunk, size in chunks(jobs):
             await self.room.check()
             answer += await self.call("enqueue", (deadline_ms, recovered, chunk))
             self.room.add(len(chunk), size)
@@ -276,34 +274,3 @@ class Broker(Connection):
 
 _UNKNOWN = WorkerInfo(host="unknown", pid=0, version="unknown", queues=[], tasks=[], concurrency=0, started_ms=0)
 """What is shown of a worker whose description cannot be read."""
-
-
-def lean(spec: JobSpec) -> JobSpec:
-    """Return the job as it travels through Redis: without large arguments, where the store has them."""
-    size = len(bytes(spec.args))
-    if size <= INLINE_MAX_BYTES or spec.durability is not Durability.STORE:
-        return spec
-    return msgspec.structs.replace(spec, args=msgspec.Raw(b"{}"), payload_bytes=size)
-
-
-def _chunks(jobs: Sequence[Push]) -> Iterator[tuple[list[tuple[Any, ...]], int]]:
-    """Yield jobs as the script takes them, with the size of their text."""
-    chunk, size = list[tuple[Any, ...]](), 0
-    for job in jobs:
-        text = _json.encode(lean(job.spec)).decode()
-        if chunk and (len(chunk) == CHUNK or size + len(text) > CHUNK_BYTES):
-            yield chunk, size
-            chunk, size = [], 0
-        chunk.append(_pushed(job, text))
-        size += len(text) + len(job.checkpoint)
-    yield chunk, size
-
-
-def _pushed(push: Push, text: str) -> tuple[Any, ...]:
-    spec = push.spec
-    due_ms = push.due_ms or spec.scheduled_ms
-    return (
-        spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, text,
-        spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
-        push.checkpoint, push.version,
-    )  # fmt: skip
