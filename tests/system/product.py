@@ -184,6 +184,8 @@ class Api:
             payload = {"query": document, "variables": variables or {}}
             await socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
             async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    raise Closed(f"The socket broke: {message.data!r}.")
                 said = json.loads(message.data)
                 match said["type"]:
                     case "next":

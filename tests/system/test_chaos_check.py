@@ -141,9 +141,9 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a neighbour of a pill that died": (lambda e: change(e, 2, state="DEAD", reason="POISON"), "does not explain"),
     "a cancelled job that completed": (lambda e: change(e, 4, state="COMPLETED", result=4), "does not explain"),
     "another job's result": (lambda e: change(e, 1, result=2), "has the result"),
-    "a pill that was called so too early": (lambda e: change(e, 3, crashes=2), "killed 3 workers"),
+    "a pill that was called so too early": (lambda e: change(e, 3, crashes=2), "killed 3 processes"),
     "a pill that killed a fourth time": (
-        lambda e: e.ledger.append(Line("kill", "job-3", 1, 3, 3, 100, SECOND_0)), "killed 4 workers"
+        lambda e: e.ledger.append(Line("kill", "job-3", 1, 3, 3, 100, SECOND_0)), "killed 4 processes"
     ),
     "a hanging job that did not end by its timeout": (
         lambda e: change(e, 5, error={"type": "ValueError"}), "not by its timeout"

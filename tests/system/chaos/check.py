@@ -33,10 +33,13 @@ ENDS: dict[str, set[tuple[str, str | None]]] = {
     "failing": {EXHAUSTED},
     "hanging": {EXHAUSTED},
     "hanging_thread": {EXHAUSTED},
+    "stuck": {EXHAUSTED},
+    "stalling": {EXHAUSTED},
     # It may have been past its timeout already when the loop was free again.
     "blocking": {COMPLETED, EXHAUSTED},
     "unencodable": {("DEAD", "RESULT_UNENCODABLE")},
     "poison": {("DEAD", "POISON")},
+    "crashing": {("DEAD", "POISON")},
     "waiting": {("CANCELLED", None)},
     "endless": {("CANCELLED", None)},
 }
@@ -101,15 +104,19 @@ def _ended(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> Iterato
         yield f"{_name(job)} ended in a way that its task does not explain."
     if job["state"] == "COMPLETED" and job["result"] != _result(plan):
         yield f"{_name(job)} has the result {str(job['result'])[:80]!r}."
-    if job["task"] == "poison":
+    if job["task"] in {"poison", "crashing"}:
         kills = Counter(line.what for line in evidence.ledger if line.job == job["id"])[ledger.KILL]
         if (
             job["crashes"] != POISON_CRASHES
             or kills < POISON_CRASHES
             or (kills > POISON_CRASHES and not job["recoveries"])
         ):
-            yield f"{_name(job)} killed {kills} workers."
-    if job["task"] in {"hanging", "hanging_thread"} and (job["error"] or {}).get("type") != "TIMEOUT":
+            yield f"{_name(job)} killed {kills} processes."
+    if (
+        ENDS.get(job["task"]) == {EXHAUSTED}
+        and job["task"] != "failing"
+        and (job["error"] or {}).get("type") != "TIMEOUT"
+    ):
         yield f"{_name(job)} ended with {job['error']} and not by its timeout."
     if job["id"] in evidence.answers.retried and job["run"] != 2:
         yield f"{_name(job)} was retried by hand."

@@ -168,6 +168,38 @@ async def blocking(ctx: Context, number: int, seconds: float) -> int:
     return _done(ctx, number)
 
 
+@task(queue=QUEUE, max_attempts=1, timeout=HANG_TIMEOUT_S)
+async def stalling(ctx: Context, number: int, seconds: float) -> int:
+    """Blocks the event loop for so long that its worker ends itself."""
+    write(BEGIN, ctx, number)
+    time.sleep(seconds)  # noqa: ASYNC251  # that is the fault
+    return _done(ctx, number)
+
+
+@task(queue=QUEUE, max_attempts=1, timeout=HANG_TIMEOUT_S, isolation="process")
+def stuck(ctx: Context, number: int) -> int:
+    """Never ends by itself, and can be ended."""
+    write(BEGIN, ctx, number)
+    time.sleep(600)
+    return _done(ctx, number)
+
+
+@task(queue=QUEUE, max_attempts=5, timeout=60, isolation="process")
+def crashing(ctx: Context, number: int) -> int:
+    """Takes the process down that it has for itself."""
+    write(BEGIN, ctx, number)
+    write(KILL, ctx, number)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@task(queue=QUEUE, max_attempts=5, timeout=60, isolation="process")
+def isolated(ctx: Context, number: int, seconds: float) -> int:
+    write(BEGIN, ctx, number)
+    time.sleep(seconds)
+    return _done(ctx, number)
+
+
 @task(queue=QUEUE, max_attempts=5, timeout=60)
 async def poison(ctx: Context, number: int) -> int:
     write(BEGIN, ctx, number)
