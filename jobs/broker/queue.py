@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
+import redis.exceptions
 import structlog
 import uuid_utils
 
@@ -16,6 +17,7 @@ from jobs.broker.live import read_job
 from jobs.broker.push import chunks
 from jobs.broker.record import Cancelling, Push, Pushed, Vitals, WorkerInfo, WorkerRecord, WorkerWish
 from jobs.broker.room import FULL, Room
+from jobs.broker.scripts import translate
 from jobs.broker.stream import Stream
 from jobs.errors import BrokerUnavailable, RedisUnreachable, Stale, StartError
 from jobs.event import Position
@@ -104,10 +106,10 @@ class Broker(Connection):
         async with self.client.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hgetall(keys.job(job_id))
-            rows = await self.ask(pipeline.execute())
+            rows = _found(await self.ask(pipeline.execute(raise_on_error=False)))
         for job_id, row in zip(ids, rows, strict=True):
             try:
-                job = read_job(row)
+                job = read_job(row or {})
             except (ValueError, KeyError) as error:
                 self._note_damage(keys.job(job_id), error)
                 continue
@@ -146,7 +148,9 @@ class Broker(Connection):
         async with self.client.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hget(keys.job(job_id), "r")
-            return [int(run or 0) for run in await self.ask(pipeline.execute())]
+            # What is damaged counts as not there: the script that takes in its push sets it aside.
+            runs = _found(await self.ask(pipeline.execute(raise_on_error=False)))
+        return [int(run) if run and run.isdigit() else 0 for run in runs]
 
     async def ids(self, *, cursor: int = 0, limit: int = 1000) -> tuple[int, list[str]]:
         """Return a part of all ids that Redis has and the cursor of the next part; 0: that was the last."""
@@ -270,6 +274,14 @@ class Broker(Connection):
         if alive and held != wanted:
             raise Stale("Somebody else has told the worker something else meanwhile.")
         return bool(alive)
+
+
+def _found(answers: list[Any]) -> list[Any]:
+    """Return the answers of a pipeline, None for a key of another type than it should be. Raises what else failed."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
+            raise translate(answer) if isinstance(answer, redis.exceptions.RedisError) else answer
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 _UNKNOWN = WorkerInfo(host="unknown", pid=0, version="unknown", queues=[], tasks=[], concurrency=0, started_ms=0)

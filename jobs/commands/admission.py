@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from jobs.broker import Push
+from jobs.broker import Push, Pushed
 from jobs.commands.arguments import Signatures
 from jobs.commands.options import build_spec
 from jobs.commands.parts import Parts
 from jobs.commands.request import Enqueued, EnqueueRequest, accepted_job
-from jobs.errors import QueueFull, RequestError, StoreUnavailable
+from jobs.errors import BrokerUnavailable, QueueFull, RequestError, StoreUnavailable
 from jobs.job import FINAL, Durability, Job, JobSpec
 from jobs.store import Accepted
 from jobs.viewer import Viewer
@@ -65,11 +65,13 @@ class Admission:
             return {}
         self._parts.store.disk.check()  # an embedded Redis writes to the same one
         try:
-            await self._parts.broker.push([Push(spec=one.spec) for one in candidates])
+            answers = await self._parts.broker.push([Push(spec=one.spec) for one in candidates])
         except QueueFull as error:
             # Of many jobs the first ones may be in.
             taken = await self._parts.broker.jobs([one.spec.id for one in candidates])
             return {one.spec.id: one.enqueued() if one.spec.id in taken else error for one in candidates}
+        if Pushed.LATE in answers:
+            raise BrokerUnavailable("Redis was lost while the jobs were on their way; please repeat.")
         return {one.spec.id: one.enqueued() for one in candidates}
 
     async def _accept(self, candidates: list[_Candidate]) -> dict[str, Enqueued | RequestError]:

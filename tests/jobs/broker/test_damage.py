@@ -235,3 +235,13 @@ async def test_the_reconciler_puts_it_back_with_all_that_history_knows(
     attempts = (await client.store.search.attempts([spec.id]))[spec.id]
     assert [str(attempt.state) for attempt in attempts] == ["FAILED", "LOST", "COMPLETED"]
     assert await client.broker.set_aside(await client.store.history.position()) == {}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_whoever_reads_jobs_sees_the_others(
+    broker: Broker, redis_client: redis.asyncio.Redis, damage: Damage
+) -> None:
+    damaged, good = await push(broker), await push(broker)
+    await damage(redis_client, keys.job(damaged))
+    assert good in await broker.jobs([damaged, good])
+    assert (await broker.runs([damaged, good]))[1] == 1
