@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import redis.exceptions
 from redis.asyncio.connection import AbstractConnection
 
 
@@ -14,10 +15,20 @@ class _Cancellable(AbstractConnection):
     Otherwise a timeout of a caller that runs out at that moment never comes.
     """
 
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        try:
+            await super().connect_check_health(check_health, retry_socket_connect)
+        except RuntimeError as error:  # uvloop's word for a transport that was reset while it was set up
+            await self.disconnect(nowait=True)
+            raise redis.exceptions.ConnectionError(str(error)) from error
+
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         task = asyncio.current_task()
         before = task.cancelling() if task else 0
-        await super().send_packed_command(command, check_health)
+        try:
+            await super().send_packed_command(command, check_health)
+        except (AttributeError, RuntimeError) as error:  # somebody has closed it between its being taken and used
+            raise redis.exceptions.ConnectionError(str(error)) from error
         if task and task.cancelling() > before:
             await self.disconnect(nowait=True)  # its answer would be taken for that of the next command
             raise asyncio.CancelledError

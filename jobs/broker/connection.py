@@ -204,14 +204,31 @@ class Connection:
             raise EpochChanged("Redis was started anew or lost its data; it is being compared with the store.")
         self.epoch = epoch
 
-    async def raise_epoch(self, number: int) -> int:
-        """Set the broker's copy of the epoch unless it is higher; return what holds."""
-        self.epoch = int(await scripts.run(self.client, "epoch", (number,), ""))
+    async def raise_epoch(self, number: int, *, cleared: bool = True) -> int:
+        """Begin an epoch, unless a higher one holds; return what holds. Raises BrokerUnavailable.
+
+        `cleared`: no job here can have ended elsewhere. Otherwise none is reserved before `set_cleared`.
+        """
+        request = (number, await self.run_id(), cleared)
+        self.epoch = int(await scripts.run(self.client, scripts.RAISE, request, ""))
         return self.epoch
+
+    async def began_here(self) -> bool:
+        """Tell whether the epoch began in the server process that answers. Raises BrokerUnavailable."""
+        began = await self.ask(self.client.get(keys.RUN))
+        return began is not None and began.decode() == await self.run_id()
+
+    async def set_cleared(self, epoch: int) -> None:
+        """Let jobs be reserved: what has ended according to history is gone. Raises BrokerUnavailable."""
+        await self.ask(self.client.set(keys.CLEARED, epoch))
 
     async def is_reconciled(self) -> bool:
         """Tell whether somebody has filled Redis to the end in this epoch. Raises BrokerUnavailable."""
         return int(await self.ask(self.client.get(keys.RECONCILED)) or 0) == self.epoch
+
+    async def has_reconciler(self) -> bool:
+        """Tell whether somebody has ever filled this Redis from a store. Raises BrokerUnavailable."""
+        return bool(await self.ask(self.client.exists(keys.RECONCILED)))
 
     async def set_reconciled(self, epoch: int) -> None:
         """Remember that Redis is filled. Raises BrokerUnavailable."""

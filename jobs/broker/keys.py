@@ -6,6 +6,8 @@ All share one hash tag, so that a cluster keeps them on one node.
 |------------------------|--------|--------------------------------------------------------------------------|
 | epoch                  | string | copy of the store's epoch; missing or lower: Redis lost its data         |
 | began                  | string | when that epoch began; older pushes are late                             |
+| run                    | string | run_id of the server process in which that epoch began                   |
+| cleared                | string | the epoch in which Redis has dropped what history knows as ended         |
 | reconciled             | string | the epoch in which Redis was last compared with the store to the end     |
 | clock                  | string | offset of the clock in ms; only tests set it                             |
 | job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
@@ -37,6 +39,8 @@ PREFIX = "{qq}"
 
 EPOCH = f"{PREFIX}:epoch"
 RECONCILED = f"{PREFIX}:reconciled"
+CLEARED = f"{PREFIX}:cleared"
+RUN = f"{PREFIX}:run"
 CLOCK = f"{PREFIX}:clock"
 LOST = f"{PREFIX}:lost"
 EVENTS = f"{PREFIX}:events"

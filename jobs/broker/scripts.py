@@ -25,6 +25,8 @@ _SHARED = ("base", "job")
 """What all scripts begin with, in this order."""
 _TAKE_IN = {"enqueue", "claim"}
 """Scripts that a full Redis refuses. All others finish work or free memory, and run also then."""
+RAISE = "epoch"
+"""The script that begins an epoch, and so may run in any process of the server."""
 _AWAY = ("MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "READONLY")
 """Errors of a Redis that does not do its work now, but will again."""
 
@@ -63,6 +65,16 @@ def translate(error: redis.exceptions.RedisError | OSError) -> Exception:
     return error
 
 
+def _check_process(info: Any, run_id: Any) -> None:
+    """Raise EpochChanged where the epoch began in another process of the server than the one that answers.
+
+    A server that was started anew knows no script, so every script comes by here before it changes anything: an
+    older copy of Redis is not worked on before the reconciler has begun an epoch for it.
+    """
+    if run_id is None or run_id.decode() != info["run_id"]:
+        raise EpochChanged("Redis was started anew; it is being compared with the store.")
+
+
 async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) -> Any:
     """Call a script and decode its answer. Raises BrokerUnavailable, EpochChanged, SessionLost, QueueFull."""
     execute: Any = client.execute_command
@@ -70,6 +82,8 @@ async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) 
         try:
             answer = await execute(*command(name, request, epoch))
         except redis.exceptions.NoScriptError:
+            if name != RAISE:
+                _check_process(await client.info("server"), await client.get(keys.RUN))
             await client.script_load(SOURCE[name])
             answer = await execute(*command(name, request, epoch))
     except (redis.exceptions.RedisError, OSError) as error:
@@ -84,6 +98,8 @@ def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
         try:
             answer = execute(*command(name, request, epoch))
         except redis.exceptions.NoScriptError:
+            if name != RAISE:
+                _check_process(client.info("server"), client.get(keys.RUN))
             client.script_load(SOURCE[name])
             answer = execute(*command(name, request, epoch))
     except (redis.exceptions.RedisError, OSError) as error:

@@ -121,9 +121,10 @@ class Stream:
         # The entry of the position itself is read again: the position may lie within it.
         start, end, hole = self._start(after), after, False
         events, unread = list[PositionedEvent](), list[Unreadable]()
+        first_page = True
         while len(events) + len(unread) < limit:
             entries = await self._broker.ask(self._broker.client.xrange(keys.EVENTS, min=start, count=_ENTRIES))
-            if entries and end == after:
+            if entries and first_page:
                 hole = start not in {"0-0", entries[0][0].decode()}
             for entry_id, fields in entries:
                 found = await self._decode(entry_id, fields)
@@ -133,7 +134,7 @@ class Stream:
                     end = found.end
             if len(entries) < _ENTRIES:
                 break
-            start = f"({entries[-1][0].decode()}"
+            start, first_page = f"({entries[-1][0].decode()}", False
         if entries and end == after:
             self._scanned = (self._broker.epoch, after, entries[-1][0].decode())
         return Reading(events, end, unread, hole)

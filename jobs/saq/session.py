@@ -52,14 +52,15 @@ class SaqBroker(Broker):
 
 
 class StandaloneBroker(SaqBroker):
-    """A broker that gives Redis an epoch where it has none, so that it works without a store."""
+    """A broker that begins an epoch where there is none, or nobody else does, so that it works without a store."""
 
     async def refresh_epoch(self) -> int:
-        """Read the broker's copy of the epoch, and set it where there is none. Raises BrokerUnavailable."""
-        if await self.read_epoch() == 0:
+        """Read the broker's copy of the epoch, and begin one where it takes that. Raises BrokerUnavailable."""
+        epoch = await self.read_epoch()
+        if epoch == 0 or not (await self.began_here() or await self.has_reconciler()):
             # Above all that this process has seen: what is from before a loss cannot pass for something after it,
             # and a reconciler, if there is one after all, sees that it is not its own.
-            return await self.raise_epoch(self.epoch + 1)
+            return await self.raise_epoch(max(epoch, self.epoch) + 1)
         return await super().refresh_epoch()
 
 

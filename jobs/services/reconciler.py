@@ -96,6 +96,8 @@ class Reconciler(Loop):
         number, run_id = await self._store.epoch.current()
         if number == 0 or await self._broker.read_epoch() != number or await self._broker.run_id() != run_id:
             return False
+        if not await self._broker.began_here():
+            return False
         await self._broker.refresh_epoch()
         return True
 
@@ -106,12 +108,13 @@ class Reconciler(Loop):
             raised = await self._store.epoch.raise_to(number, await self._broker.run_id())
         except Stale:
             return  # another reconciler was faster
-        await self._broker.raise_epoch(raised)
+        await self._broker.raise_epoch(raised, cleared=False)
         log.info("reconciler.epoch_raised", epoch=raised)
 
     async def _reconcile(self) -> None:
         epoch = self._broker.epoch
         discarded = await self._discard_ended()
+        await self._broker.set_cleared(epoch)
         pushed = await self._push_unfinished()
         await self._broker.set_reconciled(epoch)
         log.info("reconciler.reconciled", epoch=epoch, pushed=pushed, discarded=discarded)

@@ -196,9 +196,12 @@ class Fold:
             row.uncharged += 1
 
     def _end(self, row: JobRow, event: Any, state: AttemptState, error: str | None = None) -> None:
+        number = event.attempt + row.attempt_base if event.attempt else 0
+        if row.state == State.ACTIVE and row.attempts > number:  # Redis had lost its start, or given it up
+            self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
+            row.uncharged += 1
         row.worker = None
-        if event.attempt:
-            number = event.attempt + row.attempt_base
+        if number:
             row.attempts = max(row.attempts, number)
             self._close(row, event, number, state, error)
 

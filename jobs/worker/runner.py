@@ -70,7 +70,8 @@ class Runner:
             fetches = attempt.reserved.spec.payload_bytes
             attempt.outcome = await (attempt.fetch_and_run() if fetches else attempt.run())
             attempt.runner = None
-            self.running.pop(attempt.reserved.id, None)
+            if self.running.get(attempt.reserved.id) is attempt:  # the session may have got the job again meanwhile
+                del self.running[attempt.reserved.id]
             self._ended(attempt)
             if (
                 self._turn != turn

@@ -12,15 +12,17 @@ import pytest
 import structlog.testing
 
 from jobs import event as events
+from jobs.broker import Push
 from jobs.client import Client
 from jobs.commands import EnqueueRequest
-from jobs.errors import InvalidCursor, NotFound
+from jobs.errors import EpochChanged, InvalidCursor, NotFound
 from jobs.event import JobEvent
 from jobs.feed import EventSubscription, GapReason
 from jobs.job import Job, Progress, State
 from jobs.outcome import Complete
 from jobs.page import JobWhere
 from jobs.viewer import Role, Viewer
+from tests.factories import make_spec
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
 from tests.redis_server import RedisServer
@@ -266,7 +268,7 @@ async def test_losing_redis_is_a_gap_and_goes_on(client: Client, live: Callable[
     assert resumed.events == reading.events[2:]
 
 
-async def test_redis_that_comes_back_with_its_data_is_no_gap(
+async def test_a_redis_that_was_started_anew_is_not_worked_on_before_its_epoch_begins(
     folder: Path, open_client: OpenClient, client: Client
 ) -> None:
     server = RedisServer(folder, append_only=True)
@@ -283,9 +285,12 @@ async def test_redis_that_comes_back_with_its_data_is_no_gap(
             server.start()
             await until(lambda: other.feed.hub.health().ok)
         assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
+        with pytest.raises(EpochChanged):
+            await other.broker.push([Push(spec=make_spec())])
+        await other.broker.raise_epoch(other.broker.epoch + 1)
         await enqueue_many(other, 1)
         await reading.until(2)
-        assert reading.gaps == []
+        assert reading.gaps == [GapReason.BROKER_LOST]
         await other.close()
     finally:
         server.stop()

@@ -98,9 +98,11 @@ for _, item in ipairs(finished) do
 end
 in_chunks('SREM', P .. 'held:' .. session, given_back)
 
--- While the recorder is too far behind, what runs may end and nothing begins (jobs/services/trimmer.py).
-local behind = redis.call('EXISTS', P .. 'behind') == 1
-want = behind and 0 or want
+-- What runs may end but nothing begins while the recorder is too far behind (jobs/services/trimmer.py), and before
+-- what history knows as ended was dropped from an older copy of Redis (jobs/services/reconciler.py).
+local behind, cleared = unpack(redis.call('MGET', P .. 'behind', P .. 'cleared'))
+local pause_ms = behind and 1000 or cleared ~= epoch and 200
+want = pause_ms and 0 or want
 
 promote(100)
 
@@ -209,6 +211,6 @@ if #reserved > 0 then
   in_chunks('SADD', P .. 'held:' .. session, held)
 end
 
-local wait = behind and 1000 or left > 0 and 0 or until_due(5000)
+local wait = pause_ms or left > 0 and 0 or until_due(5000)
 redis.call('HSET', session_key, 'lane:' .. lane, cmsgpack.pack({ number, tokens, stale }))
 return commit({ reserved, stale, wait })

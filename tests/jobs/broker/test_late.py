@@ -127,3 +127,13 @@ async def test_a_final_job_whose_end_is_known_is_not_retried_by_a_late_push_of_a
     await broker.forget(await broker.stream.last())
     assert await broker.push([Push(spec=spec)], deadline_ms=deadline_ms) == [Pushed.KNOWN]
     assert await broker.push([Push(spec=spec, run=2)], deadline_ms=deadline_ms) == [Pushed.KNOWN]
+
+
+async def test_nothing_begins_before_what_has_ended_is_dropped(broker: Broker, session: Session) -> None:
+    job_id = await push(broker)
+    await broker.raise_epoch(2, cleared=False)
+    lane = session.lane(0)
+    step = await lane.step([], 1, ["default"])
+    assert (step.reserved, step.wait_ms) == ([], 200)
+    await broker.set_cleared(2)
+    assert [job.id for job in (await lane.step([], 1, ["default"])).reserved] == [job_id]

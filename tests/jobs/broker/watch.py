@@ -40,7 +40,19 @@ VERB: dict[type, tuple[Verb, State]] = {
     Died: (Verb.KILL, State.DEAD),
     Cancelled: (Verb.CANCEL, State.CANCELLED),
 }
-LASTING = {"epoch", "began", "reconciled", "clock", "events", "token", "turn", "turn:queues", "reaper"}
+LASTING = {
+    "epoch",
+    "run",
+    "cleared",
+    "began",
+    "reconciled",
+    "clock",
+    "events",
+    "token",
+    "turn",
+    "turn:queues",
+    "reaper",
+}
 """Keys that do not go away, whatever is going on."""
 PASSING = {"done", "wake", "quarantine"}
 """Keys that expire."""
