@@ -4,7 +4,7 @@
 --   s state  r run  v version  q queue  t task  p priority  b spec (JSON)  d due_ms  u updated_ms
 --   a attempts started  g attempts that do not count  c crashes  n fencing token ('' = free)  w session
 --   st start_ms of the last attempt  x '1' = cancel requested  pr progress  cp checkpoint  e error  z result
---   y reason  rc recoveries
+--   y reason  rc recoveries  i '1' = runs in a process of its own, as a suspect  l workers that it lost there
 -- Its id is in exactly one place: `due` (SCHEDULED, RETRYING), a set of ready jobs or of suspects (QUEUED), or
 -- held:SESSION (reserved or ACTIVE).
 
@@ -14,7 +14,7 @@ end
 
 -- A job whose worker has died twice while it ran is a suspect. A session runs one suspect at a time, so
 -- that the one that kills its worker does not take the others with it a third time.
-local SUSPECT_CRASHES, POISON_CRASHES = 2, 3
+local SUSPECT_CRASHES, POISON_CRASHES, LOSSES = 2, 3, 10
 local function ready_key(job)
   if job.c >= SUSPECT_CRASHES then
     return P .. 'suspects:' .. job.q
@@ -189,25 +189,32 @@ local function put_back(job)
   make_ready(job, true)
 end
 
--- The process that ran an active job is gone. A crash does not count as an attempt; the third one ends the job.
--- `failure` is what is known of it, as JSON, or '' where only the worker is known to be lost.
-local function crash_job(job, session, failure)
-  job.c = job.c + 1
+-- The attempt is over without an outcome of its own, and does not count. `crashes` is what the job has from now on.
+local function requeue(job, session, failure, crashes)
   if job.x then
-    become(job, 'CANCELLED', 'c', job.c)
+    become(job, 'CANCELLED')
     emit('cancelled', job.id, job.v, now, job.r, job.a)
-  elseif job.c >= POISON_CRASHES then
-    if failure == '' then
-      failure = '{"type":"WORKER_LOST","message":"The worker process ended ' .. job.c
-        .. ' times while it ran this job."}'
-    end
-    become(job, 'DEAD', 'c', job.c, 'y', 'POISON', 'e', failure)
-    emit('died', job.id, job.v, now, job.r, job.a, 'POISON', failure)
   else
-    become(job, 'QUEUED', 'c', job.c, 'g', job.g + 1)
-    emit('reaped', job.id, job.v, now, job.r, job.a, job.c, session, failure)
+    job.c = crashes
+    become(job, 'QUEUED', 'c', crashes, 'g', job.g + 1)
+    emit('reaped', job.id, job.v, now, job.r, job.a, crashes, session, failure)
     make_ready(job, true)
   end
+end
+
+-- The process that ran an active job is gone. The third crash ends the job.
+-- `failure` is what is known of it, as JSON, or '' where only the worker is known to be lost.
+local function crash_job(job, session, failure)
+  local crashes = job.c + 1
+  if job.x or crashes < POISON_CRASHES then
+    return requeue(job, session, failure, crashes)
+  end
+  if failure == '' then
+    failure = '{"type":"WORKER_LOST","message":"The worker process ended ' .. crashes
+      .. ' times while it ran this job."}'
+  end
+  become(job, 'DEAD', 'c', crashes, 'y', 'POISON', 'e', failure)
+  emit('died', job.id, job.v, now, job.r, job.a, 'POISON', failure)
 end
 
 -- The job's worker is gone. Tells whether the job ran there.
@@ -219,7 +226,13 @@ local function reap_job(id, session)
     put_back(job)
     return false
   end
-  crash_job(job, session, '')
+  -- A suspect in a process of its own is not what its worker was lost for, unless that happens again and again.
+  local own_process = job.c >= SUSPECT_CRASHES and redis.call('HGET', job.key, 'i') == '1'
+  if own_process and redis.call('HINCRBY', job.key, 'l', 1) < LOSSES then
+    requeue(job, session, '', job.c)
+  else
+    crash_job(job, session, '')
+  end
   return true
 end
 

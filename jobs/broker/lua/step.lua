@@ -159,6 +159,8 @@ local function take_suspects(queue)
   for i = before + 1, #reserved do
     suspects = suspects + 1
     redis.call('SADD', suspects_key, reserved[i][1])
+    -- only a worker that gives each suspect a process of its own takes several
+    redis.call('HSET', job_key(reserved[i][1]), 'i', suspects_max > 1 and '1' or '')
   end
 end
 

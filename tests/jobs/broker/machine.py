@@ -238,7 +238,7 @@ class World:
         assert (sum(job.crashes >= 2 for job in step.reserved), len(step.reserved)) == (suspects, suspects + others)
         assert self.tokens.isdisjoint(job.token for job in step.reserved), "a token was given twice"
         self.tokens |= {job.token for job in step.reserved}
-        self.redis.reserve(session.id, step.reserved)
+        self.redis.reserve(session.id, step.reserved, suspects_max)
         self.hands += [(session, job) for job in step.reserved]
         return list(step.reserved)
 

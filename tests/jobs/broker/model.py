@@ -14,7 +14,7 @@ from jobs.outcome import Cancel, Complete, Crash, Die, Outcome, Release, RetryLa
 WAITING = (State.SCHEDULED, State.QUEUED, State.RETRYING)
 DUE = (State.SCHEDULED, State.RETRYING)
 NO_RETRY = (RetryLater, Snooze, Release)
-POISON_CRASHES, SUSPECT_CRASHES = 3, 2
+POISON_CRASHES, SUSPECT_CRASHES, LOSSES = 3, 2, 10
 
 Entry = tuple[int, int]
 """Id of an entry of the stream."""
@@ -35,6 +35,8 @@ class Known:
     cancel_requested: bool = False
     progress: str = ""
     checkpoint: str = ""
+    own_process: bool = False
+    losses: int = 0
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -167,15 +169,21 @@ class Redis:
             job.due_ms = now_ms + outcome.delay_ms
         return True
 
-    def _crash(self, job: Known) -> None:
-        job.crashes += 1
+    def _crash(self, job: Known, *, charged: bool = True) -> None:
         if job.cancel_requested:
             job.to(State.CANCELLED)
-        elif job.crashes >= POISON_CRASHES:
+            return
+        job.crashes += charged
+        if job.crashes >= POISON_CRASHES:
             job.to(State.DEAD)
         else:
             job.uncharged += 1
             job.to(State.QUEUED)
+
+    def _lose(self, job: Known) -> None:
+        alone = job.suspect and job.own_process
+        job.losses += alone
+        self._crash(job, charged=not alone or job.losses >= LOSSES)
 
     def expected(self, session: str, want: int, queues: Sequence[str], suspects_max: int) -> tuple[int, int]:
         """Say how many suspects and how many others a step should reserve."""
@@ -186,7 +194,7 @@ class Redis:
         suspects = max(0, min(suspects_max - len(held), want, here[True]))
         return suspects, min(want - suspects, here[False])
 
-    def reserve(self, session: str, jobs: Iterable[Reserved]) -> None:
+    def reserve(self, session: str, jobs: Iterable[Reserved], suspects_max: int) -> None:
         for item in jobs:
             job = self.jobs[item.id]
             assert job.state is State.QUEUED
@@ -197,6 +205,7 @@ class Redis:
             job.hold(session, item.token)
             if job.suspect:
                 self.suspects[session].add(item.id)
+                job.own_process = suspects_max > 1
 
     def take(self, session: str, job_id: str) -> bool:
         """Say whether the job can be had; `hold` it then."""
@@ -222,7 +231,7 @@ class Redis:
         ran = {job_id for job_id in held if self.jobs[job_id].state is State.ACTIVE}
         for job_id in held:
             if job_id in ran:
-                self._crash(self.jobs[job_id])
+                self._lose(self.jobs[job_id])
             else:
                 self.jobs[job_id].to(State.QUEUED)
         del self.sessions[session]

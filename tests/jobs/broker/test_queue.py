@@ -362,6 +362,24 @@ async def test_third_crash_is_poison(broker: Broker, redis_client: redis.asyncio
     assert isinstance((await events(broker))[-1], Died)
 
 
+async def test_a_suspect_in_a_process_of_its_own_is_not_charged_with_a_lost_worker(
+    broker: Broker, redis_client: redis.asyncio.Redis
+) -> None:
+    spec = make_spec()
+    await broker.push([Push(spec=spec, crashes=2)])
+    for loss in range(1, 11):
+        session = await broker.open_session(make_worker_info())
+        session.lane(0).suspects_max = 4
+        await start_one(session)
+        await broker.reap()
+        for step in range(3):
+            await advance(redis_client, loss * 12_000 - 8_000 + step * 4_000)
+            await broker.reap()
+        await session.close()
+        job = (await broker.jobs([spec.id]))[spec.id]
+        assert (job.state, job.crashes) == ((State.QUEUED, 2) if loss < 10 else (State.DEAD, 3))
+
+
 async def crash(broker: Broker, client: redis.asyncio.Redis, began_ms: int) -> list[str]:
     """A session starts what it gets, and dies. Returns what it had."""
     session = await broker.open_session(make_worker_info())
