@@ -143,3 +143,11 @@ async def test_a_memory_job_is_known_to_the_broker_only(client: Client, hand: Ha
     await hand.complete()
     await hand.record()
     assert [one.state for one in await all_jobs(client)] == [State.COMPLETED]
+
+
+async def test_a_memory_job_whose_push_came_too_late_is_not_said_to_be_accepted(client: Client) -> None:
+    """Redis was lost while it was on its way; another epoch has begun by now."""
+    await client.broker.client.set("{qq}:began", await client.broker.now_ms() + 60_000)
+    with pytest.raises(BrokerUnavailable, match="please repeat"):
+        await enqueue(client, "fleeting", args={"number": 7})
+    assert await client.broker.ids() == (0, [])
