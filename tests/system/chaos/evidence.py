@@ -66,7 +66,21 @@ async def read_counts(caller: Caller) -> dict[str, dict[str, int]]:
     return {queue["name"]: queue["counts"] for queue in nodes}
 
 
-LASTING = ("epoch", "began", "reconciled", "events", "leases", "wake:", "session:", "count:", "token", "turn", "reaper")
+LASTING = (
+    "epoch",
+    "began",
+    "run",
+    "cleared",
+    "reconciled",
+    "events",
+    "leases",
+    "wake:",
+    "session:",
+    "count:",
+    "token",
+    "turn",
+    "reaper",
+)
 """Keys that a system without a job to do has; the documented ones (jobs/broker/keys.py)."""
 
 
