@@ -46,7 +46,8 @@ def _cause(error: GraphQLError) -> BaseException | None:
 
 def _public(error: GraphQLError, cause: BaseException | None) -> tuple[str, dict[str, Any]]:
     if isinstance(cause, RequestError):
-        return str(cause), {"code": cause.code}
+        place = {"argument": list(cause.path)} if cause.path else {}
+        return str(cause), {"code": cause.code, **place}
     if isinstance(cause, Unavailable | EpochChanged):
         log.warning("api.unavailable", code=cause.code, error=str(cause))
         return AWAY, {"code": cause.code}

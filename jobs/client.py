@@ -30,6 +30,7 @@ class Client:
         self.pusher = Pusher(broker)
         newest = Newest(store, broker)
         published = Published(store, clock)
+        self.clock = clock
         self.gate = Gate()
         self.commands = Commands(
             Parts(

@@ -1,4 +1,4 @@
-"""What lists are asked for and answer with: filters, order and pages by keyset, no I/O."""
+"""What lists are asked for and answer with: order and pages by keyset, no I/O."""
 
 from __future__ import annotations
 
@@ -7,26 +7,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from jobs.job import State
-
 T = TypeVar("T")
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 100
-
-
-class JobWhere(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs are meant. Every part that is given must hold; within a part any of the values may."""
-
-    states: tuple[State, ...] = ()
-    tasks: tuple[str, ...] = ()
-    queues: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    created_from_ms: int | None = None
-    """Created at this time or later."""
-    created_until_ms: int | None = None
-    """Created before this time."""
 
 
 class Direction(StrEnum):
@@ -47,6 +31,14 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     backward: bool = False
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """How many there are. Huge lists are not counted to their end."""
+
+    value: int
+    whole: bool
+    """Whether that is all of them; there may be more otherwise."""
+
+
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A window of a list, in the order of the list, with one cursor for each item."""
 
@@ -54,3 +46,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     cursors: list[str]
     has_next: bool = False
     has_previous: bool = False
+    backward: bool = False
+    """Whether it was searched from its end."""
+    reached: str | None = None
+    """Cursor up to which was searched, where a search ended before the page was full; it goes on from there."""

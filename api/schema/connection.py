@@ -45,7 +45,10 @@ class PageInfo:
     start_cursor: Cursor | None
     """Cursor of the first item of this page."""
     end_cursor: Cursor | None
-    """Cursor of the last item of this page."""
+    """Cursor of the last item of this page; where the search was cut short, of the last item that it looked at."""
+    is_cut_short: bool
+    """Whether the search ended before the page was full, since few of very many items fit; it goes on from
+    `endCursor`, or from `startCursor` where it goes backwards."""
 
 
 @strawberry.type
@@ -73,11 +76,15 @@ def edges(root: strawberry.Parent[Page[Any]]) -> list[Any]:
 
 def page_info(root: strawberry.Parent[Page[Any]]) -> PageInfo:
     """Where this page stands in the list."""
+    start, end = (root.cursors[0], root.cursors[-1]) if root.cursors else (None, None)
+    if root.reached is not None:
+        start, end = (root.reached, end) if root.backward else (start, root.reached)
     return PageInfo(
         has_next_page=root.has_next,
         has_previous_page=root.has_previous,
-        start_cursor=Cursor(root.cursors[0]) if root.cursors else None,
-        end_cursor=Cursor(root.cursors[-1]) if root.cursors else None,
+        start_cursor=None if start is None else Cursor(start),
+        end_cursor=None if end is None else Cursor(end),
+        is_cut_short=root.reached is not None,
     )
 
 

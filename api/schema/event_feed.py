@@ -10,7 +10,7 @@ import strawberry
 from api.context import Info
 from api.schema.connection import Edge, Place
 from api.schema.event import JobEvent
-from api.schema.job_query import JobWhere
+from api.schema.job_where import JobWhere
 from api.schema.scalars import Cursor
 from jobs.errors import InvalidOption
 from jobs.feed import EventBatch, GapReason
@@ -75,5 +75,5 @@ class EventSubscription:
         if len(job_ids or ()) > _JOB_IDS_MAX:
             raise InvalidOption(f"`jobIds` may have at most {_JOB_IDS_MAX} values.", path=("jobIds",))
         context = info.context
-        found = where.read() if where else None
+        found = where.read(info) if where else None
         return context.client.feed.job_events(context.viewer, found, after, tuple(job_ids or ()))

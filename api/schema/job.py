@@ -17,6 +17,7 @@ from jobs import job as vocabulary
 from jobs import page as paging
 from jobs.job import FINAL, Durability, LogLevel, Priority, Reason, State
 from jobs.viewer import Permission, Viewer, allows
+from jobs.where import JobWhere
 
 strawberry.enum(State, name="JobState")
 strawberry.enum(Reason, name="DeadReason")
@@ -167,7 +168,7 @@ class JobPage:
     """A page of jobs that can also be counted; what a JobConnection reads."""
 
     page: paging.Page[vocabulary.Job]
-    where: paging.JobWhere
+    where: JobWhere
 
     @property
     def items(self) -> list[vocabulary.Job]:
@@ -189,11 +190,21 @@ class JobPage:
         """Whether something comes before."""
         return self.page.has_previous
 
+    @property
+    def backward(self) -> bool:
+        """Whether it was searched from its end."""
+        return self.page.backward
+
+    @property
+    def reached(self) -> str | None:
+        """Up to where was searched, if not to the end of the page."""
+        return self.page.reached
+
 
 async def total_count(root: strawberry.Parent[JobPage], info: Info) -> Count:
     """How many jobs the filter finds, in all pages together."""
-    value, exact = await info.context.client.queries.job.count(info.context.viewer, root.where)
-    return Count(value=value, precision=CountPrecision.EXACT if exact else CountPrecision.AT_LEAST)
+    counted = await info.context.client.queries.job.count(info.context.viewer, root.where)
+    return Count(value=counted.value, precision=CountPrecision.EXACT if counted.whole else CountPrecision.AT_LEAST)
 
 
 @strawberry.type

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from enum import StrEnum
 
 import strawberry
@@ -11,61 +10,15 @@ import strawberry
 from api.context import Info
 from api.paging import page_request
 from api.schema.job import Job, JobConnection, JobPage
-from api.schema.scalars import Cursor, milliseconds
+from api.schema.job_where import JobWhere
+from api.schema.scalars import Cursor
 from jobs import job as vocabulary
-from jobs import page as paging
-from jobs.errors import InvalidOption
-from jobs.job import State
 from jobs.page import Direction
+from jobs.where import JobWhere as Where
 
 strawberry.enum(Direction, name="OrderDirection")
 
-_VALUES_MAX = 100
-
-
-@strawberry.input
-class JobWhere:
-    """Which jobs are meant. Every part that is given must hold; within a part any of the values may.
-
-    A list has 1 to 100 values; to mean all, leave it out.
-    """
-
-    states: list[State] | None = None
-    """In one of these states."""
-    tasks: list[str] | None = None
-    """Of one of these tasks, by name."""
-    queues: list[str] | None = None
-    """In one of these queues, by name."""
-    owners: list[str] | None = None
-    """Belonging to one of these owners."""
-    tags: list[str] | None = None
-    """With one of these tags."""
-    created_from: datetime | None = None
-    """Accepted at this time or later."""
-    created_until: datetime | None = None
-    """Accepted before this time."""
-
-    def read(self) -> paging.JobWhere:
-        """Return the filter as the doors know it. Raises InvalidOption where a list does not make sense."""
-        for name in ("states", "tasks", "queues", "owners", "tags"):
-            values = getattr(self, name)
-            if values is not None and not values:
-                raise InvalidOption(
-                    f"`{name}` is empty, so no job would fit; leave it out to mean all.", path=("where", name)
-                )
-            if len(values or ()) > _VALUES_MAX:
-                raise InvalidOption(f"`{name}` may have at most {_VALUES_MAX} values.", path=("where", name))
-            if any("\0" in value for value in values or ()):
-                raise InvalidOption(f"`{name}` has a NUL character, which no job can have.", path=("where", name))
-        return paging.JobWhere(
-            states=tuple(self.states or ()),
-            tasks=tuple(self.tasks or ()),
-            queues=tuple(self.queues or ()),
-            owners=tuple(self.owners or ()),
-            tags=tuple(self.tags or ()),
-            created_from_ms=milliseconds(self.created_from) if self.created_from else None,
-            created_until_ms=milliseconds(self.created_until) if self.created_until else None,
-        )
+EVERY_JOB = Where()
 
 
 @strawberry.enum
@@ -120,7 +73,7 @@ class JobQuery:
             before: Only what comes ahead of this cursor.
             order_by: The order of the list.
         """
-        found = (where or JobWhere()).read()
+        found = where.read(info) if where else EVERY_JOB
         window = page_request(first, after, last, before)
         direction = order_by.direction if order_by else Direction.DESC
         page = await info.context.client.queries.job.page(info.context.viewer, found, window, direction)

@@ -12,10 +12,10 @@ from jobs.feed.hub import Hub
 from jobs.feed.job import JobSubscription, Watches
 from jobs.feed.worker import RollCall, WorkerSnapshot, WorkersSubscription, WorkerSubscription
 from jobs.newest import Newest
-from jobs.page import JobWhere
 from jobs.roster import Roster
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
+from jobs.where import JobWhere
 
 __all__ = [
     "EventBatch",
@@ -36,7 +36,7 @@ class Feed:
     def __init__(self, store: Store, broker: Broker, newest: Newest) -> None:
         self._broker = broker
         self._newest = newest
-        self._facts = FactBook(store, broker)
+        self._facts = FactBook(broker, newest)
         self.hub = Hub(broker, self._facts)
         self._watches = Watches(self.hub, newest)
         self._roll_call = RollCall(Roster(broker))
@@ -49,7 +49,7 @@ class Feed:
         `states` of the filter are the states that the events lead to. Raises Forbidden, InvalidCursor.
         """
         authorise(viewer, Permission.READ)
-        wanted = EventFilter(where or JobWhere(), frozenset(job_ids))
+        wanted = EventFilter.of(where, job_ids)
         return EventSubscription(self.hub, self._broker, self._facts, wanted, after=after)
 
     def job(self, viewer: Viewer, job_id: str) -> JobSubscription:

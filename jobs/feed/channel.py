@@ -8,7 +8,7 @@ from typing import Protocol
 
 from jobs.broker import PositionedEvent
 from jobs.feed.batch import EventBatch, GapReason
-from jobs.feed.filter import EventFilter, FactBook
+from jobs.feed.filter import EventFilter, Known
 
 REFRESH_S = 30.0
 """While nothing fits, an empty batch is offered at most this often, so that cursors do not grow old."""
@@ -49,9 +49,9 @@ class Channel:
                 subscriber.offer(part)
 
 
-def batches_of(events: Sequence[PositionedEvent], wanted: EventFilter, facts: FactBook) -> list[EventBatch]:
+def batches_of(events: Sequence[PositionedEvent], wanted: EventFilter, known: Known) -> list[EventBatch]:
     """Return those of the events that fit, in batches of a bounded size; the last one ends where the events end."""
-    fitting = [(str(position), event) for position, event in events if wanted.fits(event, facts.of(event.job))]
+    fitting = [(str(position), event) for position, event in events if wanted.fits(event, known)]
     parts = [fitting[start : start + BATCH_MAX] for start in range(0, len(fitting), BATCH_MAX)]
     ends = [part[-1][0] for part in parts[:-1]] + [str(events[-1][0])]
     return [EventBatch(events=part, end_cursor=end) for part, end in zip(parts, ends, strict=False)]

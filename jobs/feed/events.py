@@ -14,7 +14,7 @@ from jobs.errors import InvalidCursor
 from jobs.event import Position
 from jobs.feed.batch import EventBatch, Gap, GapReason, parse_cursor
 from jobs.feed.channel import batches_of
-from jobs.feed.filter import EventFilter, FactBook
+from jobs.feed.filter import EventFilter, FactBook, Known
 from jobs.feed.hub import Hub
 
 BUFFER_MAX = 5_000
@@ -155,7 +155,7 @@ class _Replay:
         first = await self._broker.stream.first()
         lost = lost or (first > begun_at if first else not self._begun and begun_at != self._hub.position)
         self._begun = True
-        await self._look_up(events, subscription.filter)
+        known = await self._look_up(events, subscription.filter)
         self.at = reading.end
         if target is None and len(events) < PAGE:
             self._target = await self._hub.reached()
@@ -169,10 +169,10 @@ class _Replay:
         for epoch, part in groupby(events, lambda item: item[0].epoch):
             if epoch != before and before:
                 reason = reason or GapReason.BROKER_LOST
-            self._deliver(list(part), subscription.filter, reason)
+            self._deliver(list(part), subscription.filter, known, reason)
             reason, before = None, epoch
         if reason:
-            self._deliver([], subscription.filter, reason)
+            self._deliver([], subscription.filter, known, reason)
 
     async def _begin(self) -> bool:
         """Look at the cursor; tell whether events after it may be lost."""
@@ -186,13 +186,16 @@ class _Replay:
             self.at = Position(self._broker.epoch, 0, 0, 0)
         return True
 
-    async def _look_up(self, events: Sequence[PositionedEvent], wanted: EventFilter) -> None:
-        plain = [event for _, event in events]
-        while ids := self._facts.missing(plain, [wanted]):
-            await self._facts.look_up(ids)
+    async def _look_up(self, events: Sequence[PositionedEvent], wanted: EventFilter) -> Known:
+        plain, known = [event for _, event in events], self._facts.open()
+        while ids := known.missing(plain, [wanted]):
+            await known.look_up(ids)
+        return known
 
-    def _deliver(self, events: Sequence[PositionedEvent], wanted: EventFilter, lost: GapReason | None) -> None:
-        batches = batches_of(events, wanted, self._facts) if events else []
+    def _deliver(
+        self, events: Sequence[PositionedEvent], wanted: EventFilter, known: Known, lost: GapReason | None
+    ) -> None:
+        batches = batches_of(events, wanted, known) if events else []
         gap = Gap(lost) if lost else None
         if gap and not batches:
             batches = [EventBatch(events=[], end_cursor=str(self.at), gap=gap)]

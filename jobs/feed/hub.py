@@ -213,11 +213,12 @@ class Hub:
     async def _hand_out(self, batch: Sequence[PositionedEvent]) -> None:
         events = [event for _, event in batch]
         # Looking up takes a while, in which others may subscribe with other filters.
-        while ids := self._facts.missing(events, self._channels):
-            await self._facts.look_up(ids)
+        known = self._facts.open()
+        while ids := known.missing(events, self._channels):
+            await known.look_up(ids)
         self._position = batch[-1][0]
         for listener in self._listeners:
             listener.heard(batch)
         now = self._monotonic()
         for wanted, channel in self._channels.items():
-            channel.offer(batches_of(batch, wanted, self._facts), str(self._position), now, self.refresh_s)
+            channel.offer(batches_of(batch, wanted, known), str(self._position), now, self.refresh_s)

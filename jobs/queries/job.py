@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from jobs.job import Attempt, Job, LogLevel, LogLine
 from jobs.newest import Newest
-from jobs.page import Direction, JobWhere, Page, PageRequest
+from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
+from jobs.where import JobWhere
 
 COUNT_MAX = 1_000
 """Jobs are counted up to here; beyond, a count only says that there are more."""
@@ -38,14 +39,10 @@ class JobQueries:
         authorise(viewer, Permission.READ)
         return await self._store.search.jobs(where, page, direction)
 
-    async def count(self, viewer: Viewer, where: JobWhere) -> tuple[int, bool]:
-        """Return how many jobs are meant and whether that is exact; at 1,000 counting ends.
-
-        Raises Forbidden, StoreUnavailable.
-        """
+    async def count(self, viewer: Viewer, where: JobWhere) -> Counted:
+        """Count the jobs that are meant, up to 1,000. Raises Forbidden, StoreUnavailable."""
         authorise(viewer, Permission.READ)
-        counted = await self._store.search.count(where, limit=COUNT_MAX + 1)
-        return min(counted, COUNT_MAX), counted <= COUNT_MAX
+        return await self._store.search.count(where, limit=COUNT_MAX)
 
     async def attempts(self, viewer: Viewer, job_ids: Sequence[str]) -> dict[str, list[Attempt]]:
         """Return the attempts of each job, all runs, in order. Raises Forbidden, StoreUnavailable."""

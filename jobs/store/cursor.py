@@ -41,23 +41,57 @@ class Keyset:
     """SQL of a page: conditions, order and limit over a column that is unique."""
 
     def __init__(self, column: str, direction: Direction, page: PageRequest) -> None:
-        ascending = direction is Direction.ASC
         self._page = page
+        self._column = column
+        self._up = (direction is Direction.ASC) is not page.backward
+        """Whether the search goes from small to great; a page from the end is searched backwards."""
+        ascending = direction is Direction.ASC
         self.after = f"{column} {'>' if ascending else '<'} "
         self.before = f"{column} {'<' if ascending else '>'} "
-        self.order = f"ORDER BY {column} {'ASC' if ascending is not page.backward else 'DESC'} LIMIT {page.limit + 1:d}"
+        self.towards = f"{column} {'<=' if self._up else '>='} "
+        """Condition that the search goes no further than a place, that place included."""
+        self._order = f"ORDER BY {column} {'ASC' if self._up else 'DESC'}"
+        self.order = f"{self._order} LIMIT {page.limit + 1:d}"
 
-    def page(self, rows: Sequence[Row], read: Callable[[Row], T | None], cursor: Callable[[Row], str]) -> Page[T]:
+    def nth(self, number: int) -> str:
+        """Order and limit that give the n-th row alone, of those that the search would look at."""
+        return f"{self._order} LIMIT 1 OFFSET {number - 1:d}"
+
+    def first_of(self, places: Sequence[str]) -> str | None:
+        """Return the place that the search comes to first."""
+        if not places:
+            return None
+        return min(places) if self._up else max(places)
+
+    def merge(self, rows: Sequence[Row], place: Callable[[Row], str], reached: str | None) -> list[Row]:
+        """Put rows of several searches in order, each once, up to where all of them came."""
+        unique = {place(row): row for row in rows}
+        ordered = sorted(unique, reverse=not self._up)
+        if reached is not None:
+            ordered = [one for one in ordered if (one <= reached if self._up else one >= reached)]
+        return [unique[one] for one in ordered[: self._page.limit + 1]]
+
+    def page(
+        self,
+        rows: Sequence[Row],
+        read: Callable[[Row], T | None],
+        cursor: Callable[[Row], str],
+        reached: str | None = None,
+    ) -> Page[T]:
         """Make the page of rows, read with one more than was asked for; without those that `read` makes None of."""
         more = len(rows) > self._page.limit
         kept = list(rows[: self._page.limit])
         if self._page.backward:
             kept.reverse()
+        reached = None if more else reached
+        further = more or reached is not None
         after, before = self._page.after is not None, self._page.before is not None
         shown = [(item, cursor(row)) for row in kept if (item := read(row)) is not None]
         return Page(
             items=[item for item, _ in shown],
             cursors=[place for _, place in shown],
-            has_next=before if self._page.backward else more,
-            has_previous=more if self._page.backward else after,
+            has_next=before if self._page.backward else further,
+            has_previous=further if self._page.backward else after,
+            backward=self._page.backward,
+            reached=reached,
         )

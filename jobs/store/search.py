@@ -9,13 +9,15 @@ import msgspec
 
 from jobs.errors import InvalidCursor
 from jobs.job import INLINE_MAX_BYTES, Attempt, Job, JobSpec, LogLevel, LogLine
-from jobs.page import Direction, JobWhere, Page, PageRequest
+from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.store.cursor import Cursors, Keyset
 from jobs.store.database import Database, Row, among, array
+from jobs.store.job_search import JobSearch
 from jobs.store.mend import ATTEMPT, JOB, LOG_LINE, UNFINISHED, Reader
 from jobs.store.quarantine import Quarantine
 from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_of, spec_of
-from jobs.store.where import Query, query
+from jobs.store.where import Query
+from jobs.where import JobWhere
 
 _OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
 _LARGE = f"durability = 'STORE' AND length(CAST(args AS text)) > {INLINE_MAX_BYTES}"
@@ -97,26 +99,14 @@ class Search:
     async def jobs(self, where: JobWhere, page: PageRequest, direction: Direction = Direction.DESC) -> Page[Job]:
         """Return a page of jobs in the order of their creation. Raises InvalidCursor.
 
-        Times are those of `created_ms`; the id must not be made more than an hour apart from it.
+        A search that has looked at WINDOW jobs without filling the page ends there: `reached` says so. The id of a
+        job must not be made more than an hour apart from its `created_ms`.
         """
-        cursors = Cursors("job", direction)
-        found = query(self._dialect, where)
-        keyset = Keyset(found.key, direction, page)
-        if page.after is not None:
-            found.where(keyset.after, cursors.read(page.after))
-        if page.before is not None:
-            found.where(keyset.before, cursors.read(page.before))
-        rows = await self._database.fetch(f"{_columns(found)}{found.text()} {keyset.order}", found.values)
-        reader = Reader(JOB, job_of)
-        found_page = keyset.page(rows, reader, lambda row: cursors.write(row["id"]))
-        await self._quarantine.note(reader.damaged)
-        return found_page
+        return await JobSearch(self._database, self._quarantine, where, direction).page(page)
 
-    async def count(self, where: JobWhere, limit: int = 1001) -> int:
-        """Return how many jobs are meant, counting up to `limit`."""
-        found = query(self._dialect, where)
-        sql = f"SELECT count(*) AS n FROM (SELECT 1 FROM job{found.text()} LIMIT {limit:d}) AS counted"  # noqa: S608  # values are parameters
-        return int((await self._database.fetch(sql, found.values))[0]["n"])
+    async def count(self, where: JobWhere, limit: int = 1000) -> Counted:
+        """Count the jobs that are meant, up to `limit`, and to the end of a window of jobs as `jobs` has it."""
+        return await JobSearch(self._database, self._quarantine, where, Direction.DESC).count(limit)
 
     async def attempts(self, job_ids: Sequence[str]) -> dict[str, list[Attempt]]:
         """Return the attempts of all runs of each job, in order; an empty list for a job without any."""
@@ -190,12 +180,6 @@ class Search:
             return []
         where = among(self._dialect, column, 1)
         return await self._database.fetch(f"{sql}{where}{order}", (array(self._dialect, ids),))
-
-
-def _columns(found: Query) -> str:
-    # Where a tag is joined, the names have to say whose they are.
-    names = ", ".join(f"job.{name}" for name in JOB_NAMES.split(", "))
-    return f"SELECT {names} FROM job" if found.joins else _JOB  # noqa: S608  # names of our own columns
 
 
 def _unfinished(row: Row) -> Unfinished:

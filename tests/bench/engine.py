@@ -29,10 +29,10 @@ from saq.queue.redis import RedisQueue
 from jobs.client import Client
 from jobs.commands.request import EnqueueRequest
 from jobs.job import FINAL, State
-from jobs.page import JobWhere
 from jobs.settings import Settings, load
 from jobs.store.migrate import Migrator
 from jobs.viewer import SYSTEM
+from jobs.where import JobWhere
 from tests.redis_server import RedisServer
 
 CONCURRENCY = 100
@@ -225,7 +225,7 @@ async def until_recorded(client: Client) -> None:
     """Wait until history has the end of every job."""
     unfinished = JobWhere(states=tuple(state for state in State if state not in FINAL))
     async with asyncio.timeout(DEADLINE_S):
-        while await client.store.search.count(unfinished, 1):
+        while (await client.store.search.count(unfinished, 1)).value:
             await asyncio.sleep(0.02)
 
 

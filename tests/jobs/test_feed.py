@@ -20,8 +20,8 @@ from jobs.event import JobEvent
 from jobs.feed import EventSubscription, GapReason
 from jobs.job import Job, Progress, State
 from jobs.outcome import Complete
-from jobs.page import JobWhere
 from jobs.viewer import Role, Viewer
+from jobs.where import JobWhere, PathWhere, TimeRange
 from tests.factories import make_spec
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
@@ -324,7 +324,7 @@ async def test_filters_meet_what_never_changes_about_a_job(client: Client, live:
     other = await enqueue(client, queue="other", tags=("b", "c"))
     owned = await enqueue(client, owner="u1")
     memory = await enqueue(client, "fleeting", owner="u1", tags=("b",))
-    from_then_on = live(where=JobWhere(created_from_ms=memory.created_ms + 1))
+    from_then_on = live(where=JobWhere(created=TimeRange(from_ms=memory.created_ms + 1)))
     await until(lambda: not client.pusher.waiting)
     for job in (mail, other, owned, memory):
         await client.commands.job.cancel(VIEWER, job.id)
@@ -344,6 +344,25 @@ async def test_filters_meet_what_never_changes_about_a_job(client: Client, live:
     assert {event.job for event in await replayed.until(4)} == {other.id, memory.id}
     new = await enqueue(client)
     assert [event.job for event in await from_then_on.until(1)] == [new.id]
+
+
+async def test_filters_over_all_of_a_job(client: Client, hand: Hand, live: Callable[..., Reading]) -> None:
+    by_args = live(where=JobWhere(args=(PathWhere(path="to", equals=("ann",)),)))
+    by_error = live(where=JobWhere(error="no", states=(State.DEAD,)))
+    neither = live(where=JobWhere(none=(JobWhere(tasks=("send_mail",)), JobWhere(states=(State.DEAD,)))))
+    one, true = [live(where=JobWhere(metadata=(PathWhere(path="x", equals=(value,)),))) for value in (1, True)]
+    mail = await enqueue(client, "send_mail", args={"to": "ann"}, metadata={"x": 1})
+    plain = await enqueue(client, "noop", metadata={"x": True})
+    assert await hand.kill() == plain.id
+    await enqueue(client, "noop")
+    assert {event.job for event in await by_args.until(1)} == {mail.id}
+    assert [(event.job, type(event)) for event in await by_error.until(1)] == [(plain.id, events.Died)]
+    assert [(event.job, type(event)) for event in (await neither.until(3))[:2]] == [
+        (plain.id, events.Enqueued),
+        (plain.id, events.Started),
+    ]
+    assert {event.job for event in await one.until(1)} == {mail.id}
+    assert {event.job for event in await true.until(3)} == {plain.id}
 
 
 async def test_facts_of_jobs_that_redis_has_forgotten_come_from_history(

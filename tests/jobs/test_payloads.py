@@ -16,13 +16,14 @@ from jobs.commands.request import EnqueueRequest
 from jobs.context import Context
 from jobs.errors import StoreUnavailable
 from jobs.job import Durability, Job, State
-from jobs.page import JobWhere, PageRequest
+from jobs.page import PageRequest
 from jobs.retry import Retry
 from jobs.saq import Queue, Worker
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
 from jobs.task import Registry, task
+from jobs.where import JobWhere
 from jobs.worker import Engine, Payloads, payloads
 from tests.factories import make_settings, make_spec
 from tests.jobs.commands.requests import OPERATOR, READER

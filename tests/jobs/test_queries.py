@@ -14,10 +14,11 @@ from jobs.commands import EnqueueRequest
 from jobs.errors import BrokerUnavailable, InvalidCursor
 from jobs.job import FINAL, Job, LogLevel, Progress, State
 from jobs.outcome import Complete
-from jobs.page import Direction, JobWhere, PageRequest
+from jobs.page import Counted, Direction, PageRequest
 from jobs.queries import keyset
 from jobs.store import TokenKind
 from jobs.viewer import SYSTEM, Role, Viewer
+from jobs.where import JobWhere
 from tests.factories import make_worker_info
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
@@ -88,15 +89,15 @@ async def test_jobs_are_listed_filtered_and_counted(client: Client) -> None:
     assert [job.id for job in rest.items] == [jobs[2].id, jobs[1].id, jobs[0].id]
     even = await query.page(VIEWER, JobWhere(tags=("even",)), PageRequest(), Direction.ASC)
     assert [job.id for job in even.items] == [jobs[0].id, jobs[2].id, jobs[4].id]
-    assert await query.count(VIEWER, JobWhere(tags=("even",))) == (3, True)
+    assert await query.count(VIEWER, JobWhere(tags=("even",))) == Counted(3, True)
 
 
 async def test_a_count_ends_at_a_thousand(client: Client) -> None:
     requests = [EnqueueRequest(task="noop") for _ in range(1_000)]
     await client.commands.job.enqueue_many(SYSTEM, requests)
-    assert await client.queries.job.count(VIEWER, JobWhere()) == (1_000, True)
+    assert await client.queries.job.count(VIEWER, JobWhere()) == Counted(1_000, True)
     await enqueue(client)
-    assert await client.queries.job.count(VIEWER, JobWhere()) == (1_000, False)
+    assert await client.queries.job.count(VIEWER, JobWhere()) == Counted(1_000, False)
 
 
 async def test_attempts_and_logs_are_history(client: Client, hand: Hand) -> None:

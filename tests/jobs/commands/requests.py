@@ -9,8 +9,9 @@ import msgspec
 from jobs.client import Client
 from jobs.commands import Enqueued, EnqueueRequest
 from jobs.job import Job
-from jobs.page import JobWhere, PageRequest
+from jobs.page import PageRequest
 from jobs.viewer import Role, Viewer
+from jobs.where import JobWhere
 from tests.wait import until
 
 ADMIN = Viewer(id="a", name="admin", role=Role.ADMIN)

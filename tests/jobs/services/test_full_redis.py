@@ -15,10 +15,10 @@ from jobs.commands import Enqueued
 from jobs.commands.request import EnqueueRequest
 from jobs.errors import QueueFull
 from jobs.job import State
-from jobs.page import JobWhere
 from jobs.services import Services, reconciler
 from jobs.services.reconciler import Reconciler
 from jobs.task import Registry, task
+from jobs.where import JobWhere
 from jobs.worker import Engine
 from tests.jobs.commands.requests import OPERATOR
 from tests.jobs.services.conftest import limit
@@ -114,7 +114,7 @@ async def test_thousands_of_jobs_go_through_a_redis_that_is_too_small(
         services.start()
         await engine.start()
         async with asyncio.timeout(60):
-            while await client.store.search.count(JobWhere(states=(State.COMPLETED,)), limit=jobs + 1) < jobs:
+            while (await client.store.search.count(JobWhere(states=(State.COMPLETED,)), limit=jobs + 1)).value < jobs:
                 shares.append(await share(client.broker.client))
                 await asyncio.sleep(0.1)
         await engine.stop()

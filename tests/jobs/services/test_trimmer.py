@@ -17,13 +17,13 @@ from jobs.errors import StoreUnavailable
 from jobs.event import START, Position
 from jobs.job import Durability, State
 from jobs.outcome import Complete
-from jobs.page import JobWhere
 from jobs.services import trimmer as module
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
 from jobs.services.trimmer import Trimmer
 from jobs.store import Store
 from jobs.task import Registry, task
+from jobs.where import JobWhere
 from jobs.worker import Engine
 from tests.factories import make_spec, make_worker_info
 from tests.wait import until
@@ -77,7 +77,7 @@ async def accept(client: Client, count: int) -> list[str]:
 
 async def completed(store: Store, count: int) -> None:
     async with asyncio.timeout(30):
-        while await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=count + 1) < count:
+        while (await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=count + 1)).value < count:
             await asyncio.sleep(0.05)
 
 

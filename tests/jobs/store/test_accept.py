@@ -12,9 +12,10 @@ import pytest
 from jobs.clock import new_id, now_ms
 from jobs.errors import IdempotencyMismatch, InvalidArguments, InvalidState, NotFound, RequestError, StoreUnavailable
 from jobs.job import Backoff, BackoffKind, Durability, JobSpec, Priority, State
-from jobs.page import JobWhere, PageRequest
+from jobs.page import PageRequest
 from jobs.store import Accepted, Store, group
 from jobs.store.accept import Acceptor
+from jobs.where import JobWhere
 from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
 
@@ -42,7 +43,7 @@ def full_spec() -> JobSpec:
 
 
 async def count(store: Store) -> int:
-    return await store.search.count(JobWhere(), limit=100_000)
+    return (await store.search.count(JobWhere(), limit=100_000)).value
 
 
 async def test_an_accepted_job_is_kept_whole(store: Store) -> None:
@@ -157,7 +158,7 @@ async def test_many_in_one_call_have_a_result_each(store: Store) -> None:
     assert [result for result in results if isinstance(result, Accepted)] == [
         Accepted(spec.id, duplicate=False) for spec in specs if spec is not specs[500]
     ]
-    assert await store.search.count(JobWhere(tags=("t",)), limit=10_000) == 999
+    assert (await store.search.count(JobWhere(tags=("t",)), limit=10_000)).value == 999
     assert await store.accept.accept_many([]) == []
 
 

@@ -13,11 +13,11 @@ import asyncpg
 import pytest
 
 from jobs.errors import DatabaseUnreachable, SettingInvalid, StoreUnavailable
-from jobs.page import JobWhere
 from jobs.store import Store, group, turn
 from jobs.store.config import database_url as configured_url
 from jobs.store.config import sqlite_path
 from jobs.store.sqlite import statements
+from jobs.where import JobWhere
 from tests.databases import run_sql
 from tests.factories import make_settings, make_spec
 from tests.jobs.store.proxy import CuttingProxy
@@ -39,7 +39,7 @@ async def test_a_broken_connection_loses_no_job(postgres_server: PostgresServer,
         await admin.execute(KILL)
     assert [result.job_id for result in await asyncio.gather(*callers)] == [spec.id for spec in specs]
     await admin.execute(KILL)
-    assert await store.search.count(JobWhere(), limit=1_000) == 400
+    assert (await store.search.count(JobWhere(), limit=1_000)).value == 400
     await admin.close()
 
 
@@ -52,7 +52,7 @@ async def test_a_commit_without_an_answer_is_settled_by_repeating_it(store: Stor
         assert [(result.job_id, result.duplicate) for result in results] == [(spec.id, False) for spec in specs]
         assert proxy.cuts == 0
         await cut.close()
-    assert await store.search.count(JobWhere(), limit=1_000) == 64
+    assert (await store.search.count(JobWhere(), limit=1_000)).value == 64
 
 
 @postgres_only
@@ -86,7 +86,7 @@ async def test_a_writer_that_keeps_the_file_is_named_until_it_leaves(
         fcntl.flock(frozen, fcntl.LOCK_EX)
         with pytest.raises(StoreUnavailable, match="locked"):
             await store.accept.accept(make_spec())
-        assert await store.search.count(JobWhere()) == 1  # readers do not wait
+        assert (await store.search.count(JobWhere())).value == 1  # readers do not wait
     assert not (await store.accept.accept(make_spec())).duplicate
 
 

@@ -12,10 +12,11 @@ from jobs.clock import now_ms
 from jobs.errors import InvalidCursor, StoreUnavailable
 from jobs.event import START, Position
 from jobs.job import JobSpec, LogLevel, State
-from jobs.page import JobWhere, PageRequest
+from jobs.page import PageRequest
 from jobs.quarantine import RECORD_MAX, Quarantined, Source, unreadable
 from jobs.store import Store
 from jobs.store import quarantine as stored
+from jobs.where import JobWhere
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Tale
 from tests.jobs.tasks import registry

@@ -15,10 +15,11 @@ from jobs.clock import new_id
 from jobs.errors import Stale
 from jobs.event import START, JobEvent, Position
 from jobs.job import AttemptState, Durability, Job, JobSpec, LogLevel, Reason, State
-from jobs.page import JobWhere, PageRequest
+from jobs.page import PageRequest
 from jobs.quarantine import Source
 from jobs.store import Store
 from jobs.store.fold import Fold, JobRow
+from jobs.where import JobWhere
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
@@ -367,7 +368,7 @@ async def test_many_jobs_in_one_batch(store: Store, story: Story) -> None:
     specs = [make_spec() for _ in range(500)]
     await store.accept.accept_many(specs)
     await story.record(*(Tale(spec).enqueued().started().completed() for spec in specs))
-    assert await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=1_000) == 500
+    assert (await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=1_000)).value == 500
     assert await store.search.unpushed(created_before_ms=BEGIN_MS, limit=10) == []
 
 

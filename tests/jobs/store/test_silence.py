@@ -13,9 +13,9 @@ import pytest
 
 from jobs import probe
 from jobs.errors import StoreUnavailable
-from jobs.page import JobWhere
 from jobs.store import Store, group, postgres, turn
 from jobs.store.config import sqlite_path
+from jobs.where import JobWhere
 from tests.factories import make_spec
 from tests.tcp_proxy import TcpProxy
 
