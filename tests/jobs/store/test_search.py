@@ -260,6 +260,8 @@ PLANS = {
     "INDEX idx_job_state (state=?)": JobWhere(states=(State.DEAD,)),
     "INDEX idx_job_flow (queue=? AND task=? AND state=?)": JobWhere(states=(State.DEAD,), queues=("q",), tasks=("t",)),
     "INDEX idx_job_owner (owner=?)": JobWhere(owners=("u",)),
+    "INDEX idx_job_key (key=?)": JobWhere(keys=("k",)),
+    "INDEX idx_job_parent (retry_of=?)": JobWhere(parents=("p",)),
     "INDEX idx_job_queue_fda951 (queue=?)": JobWhere(queues=("q",)),
     "INDEX idx_job_task_7fcb9e (task=?)": JobWhere(tasks=("t",)),
     "INDEX sqlite_autoindex_job_tag_1 (tag=?)": JobWhere(tags=("t",)),
