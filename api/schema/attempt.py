@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import strawberry
 
+from api.schema.node import Node, node_id
 from api.schema.scalars import JSON
 from jobs import job as vocabulary
 from jobs.job import AttemptState, BackoffKind, LogLevel
@@ -76,10 +77,21 @@ def attempt_duration(root: strawberry.Parent[vocabulary.Attempt]) -> timedelta |
     return timedelta(milliseconds=max(0, root.finished_ms - root.started_ms))
 
 
+def attempt_id(root: strawberry.Parent[vocabulary.Attempt]) -> strawberry.ID:
+    """Opaque and stable; of no two objects the same."""
+    return node_id("Attempt", f"{root.job_id}:{root.run}:{root.number}")
+
+
+def log_line_id(root: strawberry.Parent[vocabulary.LogLine]) -> strawberry.ID:
+    """Opaque and stable; of no two objects the same."""
+    return node_id("LogLine", f"{root.job_id}:{root.id}")
+
+
 @strawberry.type
-class Attempt:
+class Attempt(Node):
     """One run of a task for a job."""
 
+    node_id: strawberry.ID = strawberry.field(name="id", resolver=attempt_id)
     run: int
     """The job's run that it belongs to."""
     number: int
@@ -97,11 +109,17 @@ class Attempt:
     error: vocabulary.Failure | None = strawberry.field(graphql_type=Failure | None)
     """Why it failed."""
 
+    @classmethod
+    def is_type_of(cls, obj: object, _info: object) -> bool:
+        """Tell whether an object that a resolver returned is an attempt."""
+        return isinstance(obj, vocabulary.Attempt)
+
 
 @strawberry.type
-class LogLine:
+class LogLine(Node):
     """One line that a task wrote while it ran."""
 
+    node_id: strawberry.ID = strawberry.field(name="id", resolver=log_line_id)
     run: int
     """The job's run that it belongs to."""
     attempt: int
@@ -116,3 +134,8 @@ class LogLine:
     """What the task added, as a JSON object."""
     stack: str | None
     """The traceback of an exception, where one was logged."""
+
+    @classmethod
+    def is_type_of(cls, obj: object, _info: object) -> bool:
+        """Tell whether an object that a resolver returned is a line of a log."""
+        return isinstance(obj, vocabulary.LogLine)

@@ -59,6 +59,13 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
             return await context.client.queries.quarantine.get(context.viewer, key)
         case "Worker":
             return await context.client.queries.worker.get(context.viewer, key)
+        case "Attempt":
+            job_id, _, place = key.partition(":")
+            attempts = (await context.client.queries.job.attempts(context.viewer, [job_id]))[job_id]
+            return next((one for one in attempts if f"{one.run}:{one.number}" == place), None)
+        case "LogLine":
+            job_id, _, number = key.partition(":")
+            return await context.client.queries.job.log(context.viewer, job_id, number)
     return None
 
 

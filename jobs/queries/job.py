@@ -55,3 +55,8 @@ class JobQueries:
         """Return a page of what a job logged, the oldest first. Raises Forbidden, InvalidCursor, StoreUnavailable."""
         authorise(viewer, Permission.READ)
         return await self._store.search.logs(job_id, page, level_min=level_min)
+
+    async def log(self, viewer: Viewer, job_id: str, number: str) -> LogLine | None:
+        """Return one line of what a job logged, None where there is none. Raises Forbidden, StoreUnavailable."""
+        authorise(viewer, Permission.READ)
+        return await self._store.search.log(job_id, int(number)) if number.isdecimal() and len(number) < 19 else None

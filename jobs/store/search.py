@@ -136,6 +136,14 @@ class Search:
         await self._quarantine.note(reader.damaged)
         return lines
 
+    async def log(self, job_id: str, number: int) -> LogLine | None:
+        """Return one line of what a job logged."""
+        rows = await self._database.fetch("SELECT * FROM log_line WHERE job_id = $1 AND id = $2", (job_id, number))
+        reader = Reader(LOG_LINE, log_line_of)
+        line = reader(rows[0]) if rows else None
+        await self._quarantine.note(reader.damaged)
+        return line
+
     async def queues(self) -> list[str]:
         """Return the names of all queues that ever had a job, in order."""
         return sorted(row["name"] for row in await self._database.fetch("SELECT name FROM queue"))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from api.schema.node import node_id
+from jobs.job import LogLevel
+from jobs.outcome import Complete
 from tests.api.caller import Caller
 from tests.api.jobs_of import enqueue, job_of
 from tests.databases import DIALECTS
@@ -162,3 +165,21 @@ async def test_attempts_of_a_page_are_read_at_once(api: Caller, hand: Hand) -> N
     data = await api.data("{jobs {nodes {attempts(last: 1) {edges {cursor node {number}} pageInfo {hasNextPage}}}}}")
     for node in data["jobs"]["nodes"]:
         assert node["attempts"]["edges"][0]["node"] == {"number": 1}
+
+
+async def test_attempts_and_log_lines_are_nodes(api: Caller, hand: Hand) -> None:
+    job_id = (await enqueue(api))["job"]["id"]
+    job = await hand.start()
+    await hand.log(job, LogLevel.INFO, "hello")
+    await hand.finish(job, Complete("1"))
+    await hand.record()
+    document = "query ($id: ID!) {job(id: $id) {attempts {nodes {id}} logs {nodes {id}}}}"
+    found = (await api.data(document, id=job_id))["job"]
+    ids = [found["attempts"]["nodes"][0]["id"], found["logs"]["nodes"][0]["id"]]
+    document = "query ($ids: [ID!]!) {nodes(ids: $ids) {__typename id ...on Attempt {number} ...on LogLine {message}}}"
+    assert (await api.data(document, ids=ids))["nodes"] == [
+        {"__typename": "Attempt", "id": ids[0], "number": 1},
+        {"__typename": "LogLine", "id": ids[1], "message": "hello"},
+    ]
+    nobody = [node_id("Attempt", f"{job_id}:1:2"), node_id("LogLine", f"{job_id}:x"), node_id("LogLine", "nobody:1")]
+    assert (await api.data(document, ids=nobody))["nodes"] == [None, None, None]

@@ -40,6 +40,6 @@ graphql`
 graphql`
   fragment journeyJob on Job @refetchable(queryName: "journeyJobRefetchQuery") {
     state
-    attempts(first: 5) { edges { node { number state } } }
+    attempts(first: 5) { edges { node { id number state } } }
   }
 `;
