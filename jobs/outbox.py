@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+import orjson
 import pydantic_core
 
 from jobs.checkpoint import Arrival, Checkpoints, Receipt, in_coroutine
@@ -20,6 +21,7 @@ from jobs.clock import now_ms
 from jobs.interrupt import Interrupt, Interrupted
 from jobs.job import LogLevel, Progress
 from jobs.retry import MESSAGE_MAX, readable, stack
+from jobs.signature import DIGITS_MAX
 
 ETA_MAX_MS = 10 * 365 * 86_400_000
 """An estimate beyond ten years is none."""
@@ -120,18 +122,21 @@ class Outbox:
 
         `done` and `of` are in any unit; 0 for `of` means that the total is not known; `failed` of those done
         could not be dealt with. Only the latest report counts, so calling it often is cheap.
-        Raises ValueError for what is not a finite number.
+        Raises ValueError or TypeError for what is not a finite number.
         """
         if not isfinite(done) or not isfinite(of):
             raise ValueError(f"Progress is counted in finite numbers, not {done} of {of}.")
-        self._progress = (done, of, step, message, failed, now_ms())
+        # Made what it is to be while the task is the one that hears of a fault: where it is sent, all jobs would.
+        self._progress = (float(done), float(of), str(step), str(message), int(failed), now_ms())
         return self._say()
 
     def log(self, level: LogLevel, message: str, *, exc_info: BaseException | None = None, **context: Any) -> Reported:
         """Write a line to the job's log: `await ctx.log(LogLevel.INFO, "imported", rows=20)`.
 
         `context` is stored as JSON, what JSON does not know as its repr; `exc_info` adds the stack of an exception.
+        Raises ValueError for what is not a level.
         """
+        level = LogLevel(level)
         lines = self._lines
         if lines is None:
             lines = self._lines = deque()
@@ -270,8 +275,8 @@ class Outbox:
             left_ms = elapsed_ms * max(0.0, total - done) / gained
             eta_ms = at_ms + round(left_ms) if left_ms < ETA_MAX_MS else 0
         return Progress(
-            done=float(done), total=float(total), failed=int(failed), step=readable(str(step), 256),
-            message=readable(str(message), MESSAGE_MAX), at_ms=at_ms, eta_ms=eta_ms,
+            done=done, total=total, failed=failed, step=readable(step, 256),
+            message=readable(message, MESSAGE_MAX), at_ms=at_ms, eta_ms=eta_ms,
         )  # fmt: skip
 
 
@@ -279,6 +284,8 @@ def _encoded(context: dict[str, Any]) -> str:
     """Write the context of a log line; whatever it holds, the line is not lost."""
     try:
         text = pydantic_core.to_json(context, fallback=repr, inf_nan_mode="strings").decode()
+        if CONTEXT_MAX >= len(text) > DIGITS_MAX:
+            orjson.loads(text)
     except Exception:  # values are strangers: their repr may raise anything
         text = msgspec.json.encode({"unreadable": list(context)}).decode()
     if len(text) > CONTEXT_MAX:

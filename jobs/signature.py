@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pydantic
 import pydantic_core
 import typing_extensions
@@ -17,6 +18,8 @@ from jobs.errors import InvalidArguments, TaskInvalid
 from jobs.schema import JsonSchema, adapt_structs, describe_parameters
 
 CONTEXT_NAMES = frozenset({"ctx", "context"})
+DIGITS_MAX = 308
+"""An integer in JSON that is longer may be beyond what history can read."""
 _EMPTY = inspect.Parameter.empty
 _Kinds = dict[str, Any]
 _KINDS_REFUSED = {
@@ -105,10 +108,12 @@ class Signature:
 
 
 def _strict_json(plain: Any) -> str:
-    """JSON that every reader understands: no NaN, no Infinity, no lone surrogates."""
+    """JSON that every reader understands: no NaN, no Infinity, no lone surrogates, no integer beyond all floats."""
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if not text.isascii():
         text.encode()
+    if len(text) > DIGITS_MAX:
+        orjson.loads(text)
     return text
 
 

@@ -102,6 +102,19 @@ def test_progress_that_is_no_number_is_refused(done: float) -> None:
         context.progress("half")  # type: ignore[arg-type]  # what this is about
 
 
+def test_what_cannot_be_sent_is_refused_where_it_is_said() -> None:
+    context, _ = make_context()
+    context.progress(Decimal(1), of=Decimal(4), step=1)  # type: ignore[arg-type]  # what this is about
+    said = context.take().progress
+    assert said is not None
+    assert (said.done, said.total, said.step) == (1.0, 4.0, "1")
+    for refused in (lambda: context.progress(1, failed=None), lambda: context.progress(1, step=Polite(ValueError()))):
+        with pytest.raises((TypeError, ValueError)):
+            refused()
+    with pytest.raises(ValueError, match="loud"):
+        context.log("loud", "message")  # type: ignore[arg-type]  # as above
+
+
 class Rude:
     def __repr__(self) -> str:
         raise RuntimeError
@@ -120,6 +133,7 @@ class Polite:
         (Polite(), '{"value":"<polite>"}'),
         ({"a": [Polite()]}, '{"value":{"a":["<polite>"]}}'),
         (Rude(), '{"unreadable":["value"]}'),
+        (10**400, '{"unreadable":["value"]}'),
     ],
 )
 def test_a_log_line_takes_any_context(value: object, text: str) -> None:

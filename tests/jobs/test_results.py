@@ -56,6 +56,7 @@ def returns_any() -> Any: ...
         (returns_any, Opaque()),
         (returns_any, {"a": Opaque()}),
         (returns_any, "\ud800"),
+        (returns_any, {"a": 10**400}),
         (returns_any, b"\xff\xfe"),
         (returns_any, Measured(value=float("nan"))),
         (returns_floats, [float("-inf")]),
