@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -55,9 +56,20 @@ def packages() -> Path:
 
 @pytest.mark.parametrize("client", ["urql", "apollo", "relay", "graphql-ws", "graphql-sse", "codegen"])
 def test_client_of_javascript(client: str, product: Product, packages: Path) -> None:
-    environ = {**os.environ, "QUEUEQL_URL": f"{product.url}/graphql", "QUEUEQL_TOKEN": TOKEN}
-    seen = json.loads(node.run(["node", "journey.mjs", client], timeout_s=JOURNEY_S, environ=environ))
+    seen = said(product, "journey.mjs", client)
     assert [states[-1] for states in seen["states"]] == ["COMPLETED"] * 3
+
+
+def test_every_reference_audit_of_graphql_over_http(product: Product, packages: Path) -> None:
+    outcomes = said(product, "audits.mjs")
+    assert len(outcomes) >= 61
+    assert [one for one in outcomes if one["status"] != "ok"] == []
+
+
+def said(product: Product, *script: str) -> Any:
+    """Run a script of this folder against the product; return what it printed."""
+    environ = {**os.environ, "QUEUEQL_URL": f"{product.url}/graphql", "QUEUEQL_TOKEN": TOKEN}
+    return json.loads(node.run(["node", *script], timeout_s=JOURNEY_S, environ=environ))
 
 
 async def test_gql_of_python(product: Product) -> None:
