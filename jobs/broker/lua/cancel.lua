@@ -3,9 +3,10 @@
 -- answer   { "CANCELLED" | "REQUESTED" | "FINAL" | "UNKNOWN" ... }
 local answer = {}
 for i, id in ipairs(request[1]) do
-  local job = read_job(id)
+  local job, set_aside_now = read_job(id)
   if not job then
-    answer[i] = redis.call('EXISTS', P .. 'done:' .. id) == 1 and 'FINAL' or 'UNKNOWN'
+    -- what ended may be an earlier run
+    answer[i] = not set_aside_now and redis.call('EXISTS', P .. 'done:' .. id) == 1 and 'FINAL' or 'UNKNOWN'
   elseif WAITING[job.s] then
     leave(job)
     become(job, 'CANCELLED')

@@ -110,7 +110,9 @@ local function set_aside(id, job, why)
     count(job.q, job.s, -1)
   elseif FINAL[job.s] and run > 0 then
     redis.call('SET', P .. 'done:' .. id, run, 'PX', TOMBSTONE_MS)
+    return nil, false
   end
+  return nil, true
 end
 
 local NUMBERS = { 'r', 'v', 'p', 'd', 'u', 'a', 'g', 'c' }
@@ -135,7 +137,8 @@ local function fault(job)
   end
 end
 
--- The job of an id, nil where there is none. One that is not sound is set aside, and is none.
+-- The job of an id, nil where there is none. One that is not sound is set aside, and is none; the second value tells
+-- whether it had not ended.
 local function read_job(id)
   local key = job_key(id)
   local row = redis.pcall('HMGET', key, 's', 'q', 'n', 'w', 'x', 'r', 'v', 'p', 'd', 'u', 'a', 'g', 'c')
@@ -151,7 +154,7 @@ local function read_job(id)
     return job
   end
   if redis.call('EXISTS', key) == 1 then
-    set_aside(id, job, why)
+    return set_aside(id, job, why)
   end
 end
 

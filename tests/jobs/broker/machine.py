@@ -62,6 +62,8 @@ class World:
         self.hands: list[tuple[Session, Reserved]] = []
         """Jobs that were handed out, by now or ever."""
         self.copy: tuple[Any, ...] | None = None
+        self.copy_came_back = False
+        """History may count attempts of which Redis does not know any more."""
         self.older = False
         """An older copy came back, and the epoch was not raised since."""
         self.raise_epoch()
@@ -209,7 +211,7 @@ class World:
         self.advance(0)
         self.redis, self.story, self.broker.sent = deepcopy(model), deepcopy(story), []
         self.unrecorded = [item for item in self.unrecorded if item[0] <= self.story.entry]
-        self.older = True
+        self.older = self.copy_came_back = True
         if epoch != self.broker.epoch:
             with pytest.raises(EpochChanged):
                 self.wait(self.broker.promote_due())
@@ -282,8 +284,10 @@ class World:
             assert job.push.run == row.run
             if version >= self.broker.epoch * 1_000_000 and not self.older:
                 assert row.version == version
-                assert (row.state, row.crashes, row.uncharged) == (str(job.state), job.crashes, job.uncharged)
-                assert row.attempts == row.attempt_base + job.attempts
+                assert row.state == str(job.state)
+                if not self.copy_came_back:
+                    assert (row.crashes, row.uncharged) == (job.crashes, job.uncharged)
+                    assert row.attempts == row.attempt_base + job.attempts
 
     def empty(self, found: Snapshot) -> None:
         """Check that nothing is left of jobs and workers."""

@@ -206,6 +206,18 @@ async def test_what_ended_and_is_damaged_does_not_run_again(
     assert await broker.push([Push(spec=spec)]) == [Pushed.KNOWN]
 
 
+async def test_a_damaged_run_is_not_taken_for_an_earlier_one_that_ended(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis
+) -> None:
+    spec = make_spec()
+    await broker.push([Push(spec=spec)])
+    assert await broker.cancel([spec.id]) == [Cancelling.CANCELLED]
+    await broker.forget(await broker.stream.last())
+    await broker.push([Push(spec=spec, run=2)])
+    await redis_client.hdel(keys.job(spec.id), "v")
+    assert await broker.cancel([spec.id]) == [Cancelling.UNKNOWN]
+
+
 @pytest.mark.parametrize("memory", [False, True], ids=["STORE", "MEMORY"])
 async def test_the_reconciler_puts_it_back_with_all_that_history_knows(
     client: Client, hand: Hand, memory: bool
