@@ -11,17 +11,20 @@ from typing import Annotated
 
 import typer
 
-from jobs.errors import QueueQLError, SettingInvalid, StartError
+from api.client import event, job, queue, task
+from api.client import worker as worker_client
+from jobs.errors import CommandError, QueueQLError, SettingInvalid, StartError
 from jobs.settings import Settings, load
 
 _BEGAN = time.monotonic()
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Background jobs with a typed, live GraphQL API. Every option is also a variable: QUEUEQL_PORT=9000.",
 )
+
+AT_THE_API = "At a running API (options: --url, --token, --json)"
 
 Host = Annotated[str | None, typer.Option(help="Address that the API listens on.  [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(help="Port that the API listens on; 0 chooses one.  [default: 8000]")]
@@ -39,7 +42,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         app(arguments, prog_name="queueql")
     except QueueQLError as error:
         sys.stderr.write(f"queueql: {error}\n")
-        sys.exit(error.exit_code if isinstance(error, StartError) else 1)
+        sys.exit(error.exit_code if isinstance(error, StartError | CommandError) else 1)
 
 
 @app.command()
@@ -73,9 +76,13 @@ def api(host: Host = None, port: Port = None, data: Data = None) -> None:
     _serve(serve, settings)
 
 
-@app.command()
-def worker(tasks: Tasks = None, data: Data = None) -> None:
-    """Run jobs. Any number of these may run."""
+@worker_client.app.callback(invoke_without_command=True)
+def worker(context: typer.Context, tasks: Tasks = None, data: Data = None) -> None:
+    """Run jobs; any number of these may run. With a subcommand: list, watch and steer those that do."""
+    if context.invoked_subcommand is not None:
+        if tasks or data:
+            raise typer.BadParameter("--tasks and --data start a worker; they do not go with a subcommand.")
+        return
     settings = _settings("worker", tasks=tasks, data=data)
     from jobs.saq.process import serve  # noqa: PLC0415  # as above
     from jobs.tasks import DEMO  # noqa: PLC0415  # as above
@@ -129,6 +136,11 @@ def bench(
     except ModuleNotFoundError:
         raise SettingInvalid("The benchmarks are part of the source: run ./run bench in a checkout.") from None
     report.run(name, as_json=json, jobs=jobs)
+
+
+for noun, commands in (("job", job.app), ("queue", queue.app), ("task", task.app), ("event", event.app)):
+    app.add_typer(commands, name=noun, rich_help_panel=AT_THE_API)
+app.add_typer(worker_client.app, name="worker")
 
 
 def _settings(process: str, *, tasks: list[str] | None = None, **options: Path | str | int | None) -> Settings:

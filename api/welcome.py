@@ -55,7 +55,7 @@ def _facts(running: Running) -> list[tuple[str, str, str]]:
     settings = running.settings
     return [
         ("Sign in", f"{running.url}/signin?code={running.access.code}", "(works once)"),
-        ("Token", running.access.token, f"(kept in {_short(settings.data / 'admin-token')})"),
+        ("Token", running.access.token, f"(kept in {_short(settings.token_file)})"),
         ("Data", _short(settings.data), ""),
         ("Tasks", ", ".join(settings.tasks), ""),
     ]

@@ -18,18 +18,24 @@ QueueQLError
 │   └── BrokerUnavailable   BROKER_UNAVAILABLE
 ├── Stale                   STALE: the job was taken over, or is no longer in the state that was assumed
 ├── EpochChanged            EPOCH_CHANGED: Redis was started anew, replaced, or lost its data
-└── StartError              a process cannot start; one sentence and an exit code
-    ├── SettingInvalid      exit code 2
-    ├── PortTaken           3
-    ├── DataFolderTaken     4
-    ├── RedisUnreachable    5
-    ├── RedisEvicts         6
-    ├── DatabaseUnreachable 7
-    ├── SchemaBehind        8
-    ├── SchemaAhead         9
-    ├── TasksNotFound       10
-    ├── PackageShadowed     11
-    └── TaskInvalid         12
+├── StartError              a process cannot start; one sentence and an exit code
+│   ├── SettingInvalid      exit code 2
+│   ├── PortTaken           3
+│   ├── DataFolderTaken     4
+│   ├── RedisUnreachable    5
+│   ├── RedisEvicts         6
+│   ├── DatabaseUnreachable 7
+│   ├── SchemaBehind        8
+│   ├── SchemaAhead         9
+│   ├── TasksNotFound       10
+│   ├── PackageShadowed     11
+│   └── TaskInvalid         12
+└── CommandError            a command could not do at the API what it was told; one sentence and an exit code
+    ├── ApiUnreachable      13
+    ├── TokenRefused        14
+    ├── Refused             15
+    ├── Missing             16
+    └── ApiFault            17
 """
 
 from __future__ import annotations
@@ -227,3 +233,44 @@ class TaskInvalid(StartError):
     """A task's signature or options cannot be published: what is wrong, and what to write instead."""
 
     exit_code = 12
+
+
+class CommandError(QueueQLError):
+    """A command of the command line could not do at the API what it was told. The message is one sentence."""
+
+    code = "COMMAND"
+    exit_code: ClassVar[int] = 1
+
+
+class ApiUnreachable(CommandError):
+    """Nothing answers where the API should be."""
+
+    exit_code = 13
+
+
+class TokenRefused(CommandError):
+    """There is no token, or the API does not accept it."""
+
+    exit_code = 14
+
+
+class Refused(CommandError):
+    """The API refused the request; nothing was changed. `reason` is the API's stable code."""
+
+    exit_code = 15
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Missing(Refused):
+    """The API knows no object of this id or name."""
+
+    exit_code = 16
+
+
+class ApiFault(CommandError):
+    """The API answered that it cannot answer now, or with what is no answer."""
+
+    exit_code = 17

@@ -16,10 +16,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from jobs.errors import SettingInvalid
 
 PREFIX = "QUEUEQL_"
+TOKEN_FILE = "admin-token"  # noqa: S105  # the name of a file
+"""In the data folder: the admin token that `queueql up` made up."""
 
 _SCHEMES = {
     "redis_url": ("redis://", "rediss://", "unix://"),
     "database_url": ("sqlite://", "postgres://", "postgresql://"),
+    "url": ("http://", "https://"),
 }
 _FALLBACK = {"REDIS_URL": "redis_url", "DATABASE_URL": "database_url"}
 
@@ -49,6 +52,10 @@ class Settings(BaseSettings):
     """Empty: SQLite in the data folder. `sqlite:///path` or `postgres://user:password@host:port/name`."""
     admin_token: str = ""
     """When set, the first admin token has this value."""
+    url: str = ""
+    """Where the command line finds the API; empty: at the host and port above."""
+    token: str = ""
+    """What the command line signs in with; empty: the admin token, where the API is on this machine."""
     lease_s: float = Field(default=10.0, ge=1.0)
     """A worker that has not renewed its lease for so long has lost its jobs."""
     renew_s: float = Field(default=1.0, gt=0.0)
@@ -75,6 +82,11 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Process logs as JSON lines, for machines."""
 
+    @property
+    def token_file(self) -> Path:
+        """Where `queueql up` keeps the admin token that it made up."""
+        return self.data / TOKEN_FILE
+
     @field_validator("tasks", "queues", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -82,7 +94,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("redis_url", "database_url")
+    @field_validator("redis_url", "database_url", "url")
     @classmethod
     def _check_scheme(cls, value: str, info: ValidationInfo) -> str:
         schemes = _SCHEMES[str(info.field_name)]

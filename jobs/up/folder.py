@@ -8,7 +8,7 @@ from typing import IO
 
 from jobs.embedded import hold, socket_of
 from jobs.errors import RedisUnreachable, SettingInvalid
-from jobs.settings import Settings
+from jobs.settings import TOKEN_FILE, Settings
 from jobs.store.config import database_url
 
 MODE_FOLDER = 0o700
@@ -30,7 +30,7 @@ class DataFolder:
     @property
     def token_file(self) -> Path:
         """Holds the admin token."""
-        return self.path / "admin-token"
+        return self.path / TOKEN_FILE
 
     def make(self) -> None:
         """Make the folder where there is none. Raises SettingInvalid where that is not possible."""
