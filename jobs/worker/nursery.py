@@ -106,7 +106,10 @@ class Nursery:
             self._reap()
         if sources[0] not in readable:
             return True
-        data, fds, _, _ = socket.recv_fds(self._control, COMMAND.size, 1)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, COMMAND.size, 1)
+        except ConnectionResetError:  # the worker has died before it read everything
+            return False
         if not data:
             return False
         command, number = COMMAND.unpack(data)

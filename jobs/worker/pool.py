@@ -25,8 +25,8 @@ IDLE_MAX = 4
 START_S = 60.0
 """How long the imports of all tasks and one fork may take."""
 END_S = 5.0
-_BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[2]); from jobs.worker.nursery import begin; "
-_BOOT += "begin(int(sys.argv[1]), sys.argv[3])"
+BOOT = "import sys, json; sys.path[:] = json.loads(sys.argv[2]); from jobs.worker.nursery import begin; "
+BOOT += "begin(int(sys.argv[1]), sys.argv[3])"
 
 
 class Pool:
@@ -58,7 +58,7 @@ class Pool:
         )
         with theirs:
             self._nursery = subprocess.Popen(  # noqa: S603  # our own interpreter
-                [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path),
+                [sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), json.dumps(sys.path),
                  msgspec.json.encode(setting).decode()],
                 stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip

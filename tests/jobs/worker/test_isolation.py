@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import select
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -16,6 +22,8 @@ from jobs.errors import TaskInvalid
 from jobs.job import Job, Reason, State
 from jobs.task import Registry, task
 from jobs.worker import Hooks
+from jobs.worker.nursery import COMMAND, FORK, Setting
+from jobs.worker.pool import BOOT
 from tests.jobs.worker.isolated_tasks import open_sockets, registry
 from tests.jobs.worker.works import Works, eventually
 from tests.wait import until
@@ -195,6 +203,23 @@ async def test_a_nursery_that_dies_is_replaced(apart: Works) -> None:
     assert (await apart.job(job_id)).crashes == 1
     await apart.broker.cancel([job_id])
     await apart.reach(job_id, State.CANCELLED)
+
+
+def test_a_worker_that_dies_with_unread_news_ends_its_nursery_quietly() -> None:
+    ours, theirs = socket.socketpair()
+    wire, childs = socket.socketpair()
+    setting = msgspec.json.encode(Setting(parent=os.getpid(), modules=[], log_level="", log_json=False)).decode()
+    with theirs, childs:
+        nursery = subprocess.Popen(
+            [sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), json.dumps(sys.path), setting],
+            pass_fds=[theirs.fileno()], start_new_session=True, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        socket.send_fds(ours, [COMMAND.pack(FORK, 1)], [childs.fileno()])
+    wire.close()
+    assert select.select([ours], [], [], 30)[0]  # news of the child's end
+    ours.close()
+    _, said = nursery.communicate(timeout=30)
+    assert (nursery.returncode, said) == (0, b"")
 
 
 async def test_hooks_are_called_in_the_worker_around_it(apart: Works) -> None:
