@@ -7,69 +7,66 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.auth import Authenticator, Hosts
 from api.errors import AWAY, formatted, problem
+from api.gate import Gate
 from api.health import Health
 from api.page import Assets
-from api.schema.live import LiveSchema
+from api.parts import Parts
 from api.streams import Streams
 from api.transport import GraphQLEndpoint
 from api.websocket import SocketEndpoint
 from jobs.client import Client
+from jobs.clock import new_id
 from jobs.errors import Unavailable
 from jobs.settings import Settings
 
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
+_COMPRESSED = Middleware(GZipMiddleware, minimum_size=1_024, compresslevel=1)
+"""Streams of events pass through as they are. Level 1 takes half the time of level 6, for answers an eighth larger."""
 
 
-def create_app(client: Client, settings: Settings, streams: Streams | None = None) -> Starlette:
-    """Return the application. The client stays the caller's; `streams` lets the caller end what is open."""
-    streams = streams or Streams()
-    auth = Authenticator(client, settings)
-    schema = LiveSchema(client.queries.task)
-    health = Health(client, streams)
-    sign_in = SignIn(auth).answer
-    graphql = GraphQLEndpoint(client, schema, auth, streams, payload_max_bytes=settings.payload_max_bytes)
+def create_app(client: Client, settings: Settings, streams: Streams | None = None) -> ASGIApp:
+    """Return the application. The client stays the caller's; `streams` lets the caller end what is open.
+
+    Raises SettingInvalid where the trusted documents cannot be read.
+    """
+    parts = Parts.of(client, settings, streams or Streams())
+    health = Health(client, parts.streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with contextlib.suppress(Unavailable):
-            await schema.refresh()
-        follower = asyncio.create_task(schema.follow(), name="schema follows tasks")
+            await parts.schema.refresh()
+        follower = asyncio.create_task(parts.schema.follow(), name="schema follows tasks")
         try:
             yield
         finally:
+            await parts.deadline.settle()
             follower.cancel()
             await asyncio.wait({follower})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _home),
-            Route("/graphql", graphql.answer, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", SocketEndpoint(client, schema, auth, streams).serve),
-            Route("/signin", sign_in),
+            Route("/graphql", GraphQLEndpoint(parts).answer, methods=["GET", "POST"], middleware=[_COMPRESSED]),
+            WebSocketRoute("/graphql", SocketEndpoint(parts).serve),
+            Route("/signin", SignIn(parts.auth).answer),
             Route("/livez", health.live),
             Route("/readyz", health.ready),
             Mount("/dashboard", Assets()),
         ],
-        middleware=[Middleware(Gate, hosts=Hosts(settings))],
         exception_handlers={HTTPException: _http_error, Unavailable: _unavailable, Exception: _fault},
         lifespan=lifespan,
     )
+    return Gate(app, Hosts(settings), parts.streams, new_id)
 
 
 async def _home(_request: Request) -> Response:
@@ -90,37 +87,6 @@ class SignIn:
         response = RedirectResponse("/graphql", 303, headers={"cache-control": "no-store"})
         self._auth.set_cookie(response, secret, secure=request.url.scheme == "https")
         return response
-
-
-class Gate:
-    """Turns away requests for another host, and gives every answer the headers that protect it."""
-
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
-        self._app = app
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-
-        async def protected(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        names = Headers(scope=scope).getlist("host")
-        if len(names) == 1 and self._hosts.allow(names[0]):
-            await self._app(scope, receive, protected)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            detail = "This server has another name. QUEUEQL_ALLOWED_HOSTS says which names are right."
-            response = problem(421, "Misdirected Request", detail, code="WRONG_HOST")
-            await response(scope, receive, protected)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -65,7 +65,10 @@ def _public(error: GraphQLError, cause: BaseException | None) -> tuple[str, dict
 def _masked(error: GraphQLError, cause: BaseException | None) -> tuple[str, dict[str, Any]]:
     fault_id = new_id()
     log.error("api.fault", id=fault_id, path=error.path, error=error.message, exc_info=cause or error)
-    return f"Something went wrong here; the log has the details under {fault_id}.", {"code": INTERNAL, "id": fault_id}
+    extensions = {"code": INTERNAL, "id": fault_id}
+    if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+        extensions["requestId"] = request_id
+    return f"Something went wrong here; the log has the details under {fault_id}.", extensions
 
 
 def problem(

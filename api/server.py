@@ -86,6 +86,8 @@ async def running(client: Client, settings: Settings, listener: socket.socket) -
         yield task
     finally:
         listens.cancel()
+        streams.drain()
+        await asyncio.wait({task}, timeout=settings.drain_s)
         streams.stop()
         server.should_exit = True
         await task

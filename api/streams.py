@@ -17,14 +17,16 @@ class Streams:
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
+        self.stopping = False
+        """Whether the server is about to stop: clients should go elsewhere."""
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the server stops; nothing new should begin."""
-        return self._stopping.is_set()
+    def drain(self) -> None:
+        """Say that the server is about to stop. Streams go on."""
+        self.stopping = True
 
     def stop(self) -> None:
         """End all streams."""
+        self.stopping = True
         self._stopping.set()
 
     async def stopped(self) -> None:

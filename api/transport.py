@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from api import page, sse
-from api.auth import Authenticator, Credentials, forged
+from api.auth import Credentials, forged
 from api.body import BODY_MAX, PAYLOADS_MAX, NotJson, TooLarge, decode, encode, read_body
+from api.deadline import TooLate
 from api.errors import AWAY, problem
 from api.execution.operation import Operation, Rejected, Request, is_fault
 from api.negotiation import EVENTS, GRAPHQL, JSON, Accepted
-from api.schema.live import LiveSchema
-from api.streams import Streams
-from jobs.client import Client
+from api.parts import Parts
 from jobs.errors import Unavailable
 from jobs.viewer import Viewer
+
+TIMEOUT = "X-Request-Timeout"
+"""Seconds that the caller is ready to wait; what the settings allow stays the limit."""
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+_PARAMETERS = frozenset({"query", "documentId", "extensions"})
 
 _TITLES = {
     400: "Bad Request",
@@ -39,29 +45,31 @@ class Refused(Exception):
 class GraphQLEndpoint:
     """Answers requests to /graphql."""
 
-    def __init__(
-        self, client: Client, schema: LiveSchema, auth: Authenticator, streams: Streams, *, payload_max_bytes: int
-    ) -> None:
-        self._client = client
-        self._schema = schema
-        self._auth = auth
-        self._streams = streams
-        self._body_max_bytes = max(BODY_MAX, PAYLOADS_MAX * payload_max_bytes)
+    def __init__(self, parts: Parts) -> None:
+        self._client = parts.client
+        self._schema = parts.schema
+        self._auth = parts.auth
+        self._streams = parts.streams
+        self._documents = parts.documents
+        self._deadline = parts.deadline
+        self._body_max_bytes = max(BODY_MAX, PAYLOADS_MAX * parts.settings.payload_max_bytes)
 
     async def answer(self, request: HTTPRequest) -> Response:
         """Answer one request: GET or POST."""
         accepted = Accepted.read(request.headers.get("accept"))
-        if request.method != "POST" and accepted.page and "query" not in request.query_params:
+        if request.method != "POST" and accepted.page and not _PARAMETERS & request.query_params.keys():
             return page.index()
         try:
             _check_form(request, accepted)
+            wanted_s = _wanted_s(request.headers.get(TIMEOUT))
             viewer, credentials = await self._signed_in(request)
-            operation = Operation.prepare(self._schema.current, await _read(request, self._body_max_bytes))
+            asked = self._documents.complete(await _read(request, self._body_max_bytes))
+            operation = Operation.prepare(self._schema.current, Request.read(asked))
             _check_operation(request, accepted, operation)
             if operation.is_subscription:
                 results = operation.stream(self._client, viewer)
                 return sse.EventStream(results, self._streams, lambda: self._auth.viewer(credentials))
-            return _answer(await operation.run(self._client, viewer), accepted)
+            return _answer(await self._deadline.run(operation, self._client, viewer, wanted_s), accepted)
         except Refused as refused:
             return refused.response
         except Rejected as rejected:
@@ -99,16 +107,25 @@ def _check_operation(request: HTTPRequest, accepted: Accepted, operation: Operat
         )
 
 
-async def _read(request: HTTPRequest, body_max_bytes: int) -> Request:
-    """Read the parameters of a request. Raises Refused, Rejected."""
+def _wanted_s(header: str | None) -> float | None:
+    """Read how long the caller waits. Raises Refused."""
+    if header is None:
+        return None
+    if not _SECONDS.fullmatch(header) or float(header) <= 0:
+        raise _refused(400, f"{TIMEOUT} is a number of seconds above 0, like 2.5.")
+    return float(header)
+
+
+async def _read(request: HTTPRequest, body_max_bytes: int) -> Any:
+    """Read the parameters of a request. Raises Refused."""
     try:
         if request.method == "POST":
-            return Request.read(decode(await read_body(request, body_max_bytes)))
+            return decode(await read_body(request, body_max_bytes))
         given: dict[str, Any] = dict(request.query_params)
         for name in ("variables", "extensions"):
             if name in given:
                 given[name] = decode(given[name]) if given[name] else None
-        return Request.read(given)
+        return given  # noqa: TRY300  # decoding in the loop is what may fail
     except TooLarge:
         raise _refused(413, f"A body may have at most {body_max_bytes:,} bytes.", connection="close") from None
     except NotJson as error:
@@ -122,6 +139,8 @@ def _answer(result: dict[str, Any], accepted: Accepted, rejected: Rejected | Non
     status = 200
     if rejected and is_fault(rejected.errors):
         status = 500
+    elif isinstance(rejected, TooLate) and accepted.json == GRAPHQL:
+        status = 504
     elif rejected and (rejected.malformed or accepted.json == GRAPHQL):
         status = 400
     return Response(encode(result), status, {"content-type": f"{accepted.json}; charset=utf-8"})

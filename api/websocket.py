@@ -9,13 +9,12 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from api.auth import Authenticator, Credentials, foreign, from_payload
+from api.auth import Credentials, foreign, from_payload
 from api.body import NotJson, decode, encode, not_unicode
 from api.errors import formatted
 from api.execution.operation import Operation, Rejected, Request
-from api.schema.live import LiveSchema
-from api.streams import RECHECK_S, Streams, still_signed_in
-from jobs.client import Client
+from api.parts import Parts
+from api.streams import RECHECK_S, still_signed_in
 from jobs.errors import Unavailable
 from jobs.viewer import Viewer
 
@@ -46,11 +45,13 @@ class Closed(Exception):
 class SocketEndpoint:
     """Accepts WebSockets at /graphql."""
 
-    def __init__(self, client: Client, schema: LiveSchema, auth: Authenticator, streams: Streams) -> None:
-        self.client = client
-        self.schema = schema
-        self.auth = auth
-        self.streams = streams
+    def __init__(self, parts: Parts) -> None:
+        self.client = parts.client
+        self.schema = parts.schema
+        self.auth = parts.auth
+        self.streams = parts.streams
+        self.documents = parts.documents
+        self.deadline = parts.deadline
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one connection to its end. A page of another site is refused with 403, before anything is accepted."""
@@ -99,7 +100,7 @@ class Connection:
 
     async def _stopped(self) -> None:
         await self._endpoint.streams.stopped()
-        raise Closed(GOING_AWAY, "The server stops")
+        raise Closed(GOING_AWAY, "The server stops; connect again")
 
     async def _watch(self) -> None:
         """Send away those who do not sign in, and later those who are not signed in any more."""
@@ -195,11 +196,14 @@ class Connection:
             if viewer is None:
                 await self._close(FORBIDDEN, "Forbidden")
                 return
-            operation = Operation.prepare(self._endpoint.schema.current, Request.read(payload))
+            operation = Operation.prepare(
+                self._endpoint.schema.current, Request.read(self._endpoint.documents.complete(payload))
+            )
             if operation.is_subscription:
                 await self._deliver(operation_id, operation.stream(self._endpoint.client, viewer))
             else:
-                await self._next(operation_id, await operation.run(self._endpoint.client, viewer))
+                result = await self._endpoint.deadline.run(operation, self._endpoint.client, viewer)
+                await self._next(operation_id, result)
             last: dict[str, Any] = {"id": operation_id, "type": "complete"}
         except Rejected as rejected:
             last = {"id": operation_id, "type": "error", "payload": rejected.errors}

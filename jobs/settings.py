@@ -72,6 +72,14 @@ class Settings(BaseSettings):
     """Largest arguments of one job, as JSON."""
     disk_min_bytes: int = Field(default=134_217_728, ge=0)
     """SQLite: below so much free space in its folder no new job is accepted, so that those that run may end."""
+    operation_timeout_s: float = Field(default=30.0, gt=0.0)
+    """A query or mutation that takes longer is answered with DEADLINE_EXCEEDED; a mutation goes on to its end."""
+    documents: Path | None = None
+    """JSON file of trusted documents, text by name, as relay-compiler and graphql-codegen write it."""
+    documents_only: bool = False
+    """Whether the API runs trusted documents only. GraphiQL and the command line need another `api` process then."""
+    drain_s: float = Field(default=0.0, ge=0.0)
+    """How long a stopping API goes on, not ready and closing connections, so that a load balancer looks elsewhere."""
     probe_port: int = Field(default=0, ge=0, le=65535)
     """Port, on the host above, where `api`, `worker` and `services` answer /livez and /readyz; 0: none.
 
