@@ -16,6 +16,7 @@ import structlog
 from jobs.broker import keys, scripts
 from jobs.broker.connection import BLOCK_MAX_MS, RETRY_S
 from jobs.broker.record import Finished, Renewal, Report, Reserved, Step, Vitals, WorkerWish
+from jobs.checkpoint import Saved
 from jobs.clock import now_ms
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.job import Failure, JobSpec, Reason
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _json = msgspec.json.Encoder()
 _spec = msgspec.json.Decoder(JobSpec)
+_checkpoint = msgspec.json.Decoder(Saved)
 _wish = msgspec.json.Decoder(WorkerWish)
 
 _ABANDON_LANE = -1
@@ -89,6 +91,8 @@ class Lane:
         jobs = []
         for job_id, token, run, attempt, uncharged, crashes, spec, checkpoint in reserved:
             try:
+                if checkpoint:
+                    _checkpoint.decode(checkpoint)  # a run that has one must not begin without it
                 jobs.append(Reserved(job_id, token, run, attempt, uncharged, crashes, _spec.decode(spec), checkpoint))
             except msgspec.DecodeError as error:
                 await self._refuse(job_id, token, str(error))
@@ -127,6 +131,7 @@ class Session:
         self._lanes: dict[int, Lane] = {}
         self._reports = 0
         self._reporting = asyncio.Lock()
+        self._kept_epoch = broker.epoch
         self.renewed_s = time.monotonic()
         """When the lease was last renewed, by the clock of this process that only moves forward."""
         self._thread_client = broker.thread_client()
@@ -149,7 +154,12 @@ class Session:
             raise
         self._broker.outage.ended()
         self.renewed_s = time.monotonic()
-        return Renewal(lost=not alive, cancelled=frozenset(cancelled), wish=_wish.decode(wish) if wish else None)
+        return Renewal(
+            lost=not alive,
+            cancelled=frozenset(cancelled),
+            wish=_wish.decode(wish) if wish else None,
+            is_new_epoch=self._broker.epoch != self._kept_epoch,
+        )
 
     def abandon(self, finished: Sequence[Finished]) -> None:
         """Give back jobs and end the session, while the loop of this process is blocked for good.
@@ -192,6 +202,13 @@ class Session:
         async with self._reporting:
             self._reports += 1
             return frozenset(await self._broker.insist(self._broker.client, "report", (self.id, self._reports, items)))
+
+    async def keep(self, tokens: Sequence[str]) -> None:
+        """Say which jobs the worker has; those that it has not, and held before this epoch, go to others."""
+        epoch = self._broker.epoch
+        request = ("keep", self.id, str(epoch), tokens)
+        await self._broker.insist(self._broker.client, "session", request)
+        self._kept_epoch = epoch  # where another one has begun meanwhile, that did nothing, and is done again
 
     async def rouse(self, queues: Sequence[str]) -> None:
         """Wake another worker where these queues have jobs: a lane that was waiting for them will not take them."""

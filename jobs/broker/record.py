@@ -117,6 +117,8 @@ class Renewal(msgspec.Struct, frozen=True):
     """Ids of running jobs that are to be cancelled."""
     wish: WorkerWish | None
     """What operators want the worker to be like, if they said so to this session."""
+    is_new_epoch: bool = False
+    """Redis may have come back with an older copy: the worker has to say what it still has (`Session.keep`)."""
 
 
 RUNNING_MAX = 100

@@ -14,7 +14,10 @@ from jobs.broker import keys
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, Stale
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder().decode
+_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+DAMAGED = "\ufffd"
+"""Stands for a text that is not UTF-8; it is no JSON either."""
 
 
 class SessionLost(Stale):
@@ -41,6 +44,19 @@ def _load() -> dict[str, str]:
 
 SOURCE = _load()
 SHA = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SOURCE.items()}
+
+
+def decode(answer: bytes | msgspec.Raw) -> Any:
+    """Decode what a script answers. One damaged text in it does not make the rest unreadable."""
+    try:
+        return _decode(answer)
+    except UnicodeDecodeError:
+        pass
+    try:
+        parts = _parts(answer)
+    except msgspec.ValidationError:
+        return DAMAGED
+    return [decode(part) for part in parts]
 
 
 def command(name: str, request: Any, epoch: str) -> tuple[str | bytes, ...]:

@@ -51,7 +51,7 @@ class Lease:
             if away:
                 log.info("lease.renewed_again")
             away = False
-            if renewal.lost or renewal.cancelled or renewal.wish != self._wish:
+            if renewal.lost or renewal.cancelled or renewal.is_new_epoch or renewal.wish != self._wish:
                 self._pass_on(renewal)
             self._wish = renewal.wish
             if renewal.lost:

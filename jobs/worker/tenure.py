@@ -76,6 +76,7 @@ class Tenure:
         self._stopping = False
         self._grace_is_over = False
         self._lost = asyncio.Event()
+        self._new_epoch = asyncio.Event()
         self._settled = asyncio.Event()
 
     @property
@@ -107,7 +108,7 @@ class Tenure:
     async def _work(self) -> None:
         """Run all lanes, and what goes on beside them, until the lanes end or one of them all fails."""
         async with asyncio.TaskGroup() as helpers:
-            helping = [helpers.create_task(self._reporter.run()), helpers.create_task(self._until_lost())]
+            helping = [helpers.create_task(work) for work in (self._reporter.run(), self._until_lost(), self._keep())]
             async with asyncio.TaskGroup() as lanes:
                 for number in range(LANES):
                     lanes.create_task(self._serve(self._session.lane(number)))
@@ -118,10 +119,22 @@ class Tenure:
         await self._lost.wait()
         raise SessionLost("The worker's lease ran out; its jobs were given to others.")
 
+    async def _keep(self) -> None:
+        """Say in each new epoch which jobs are here: an older copy of Redis may believe that more are."""
+        while True:
+            await self._new_epoch.wait()
+            self._new_epoch.clear()
+            tokens = [item.token for items in (self._finished, *self._sent.values()) for item in items]
+            tokens += [job.token for jobs in self._beginning for job in jobs]
+            tokens += [attempt.reserved.token for attempt in self._runner.running.values()]
+            await self._session.keep(tokens)
+
     def _heard(self, renewal: Renewal) -> None:
         if renewal.lost:
             self._lost.set()
             return
+        if renewal.is_new_epoch:
+            self._new_epoch.set()
         self._runner.end_early(Interrupt.CANCEL, renewal.cancelled)
         if renewal.wish is not None:
             self._plan.wished(renewal.wish)
@@ -216,12 +229,12 @@ class Tenure:
         finished: list[Finished] = []
         try:
             want -= self._slots.revoke(want, all_of_them=self._stopping)
+            self._sent[lane] = finished
             while self._finished:
                 finished.append(self._finished.popleft())
             if self._unsent_reports:
                 self._unsent_reports = False
                 await self._reporter.flush()
-            self._sent[lane] = finished
             step = await lane.step(finished, want, self._plan.queues)
             del self._sent[lane]
             self._pulse.fetched()

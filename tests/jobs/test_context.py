@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -102,22 +103,23 @@ def test_progress_that_is_no_number_is_refused(done: float) -> None:
         context.progress("half")  # type: ignore[arg-type]  # what this is about
 
 
+class Rude:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
 def test_what_cannot_be_sent_is_refused_where_it_is_said() -> None:
     context, _ = make_context()
     context.progress(Decimal(1), of=Decimal(4), step=1)  # type: ignore[arg-type]  # what this is about
     said = context.take().progress
     assert said is not None
     assert (said.done, said.total, said.step) == (1.0, 4.0, "1")
-    for refused in (lambda: context.progress(1, failed=None), lambda: context.progress(1, step=Polite(ValueError()))):
-        with pytest.raises((TypeError, ValueError)):
-            refused()
+    with pytest.raises(TypeError):
+        context.progress(1, failed=None)  # type: ignore[arg-type]  # as above
+    with pytest.raises(RuntimeError):
+        context.progress(1, message=Rude())  # type: ignore[arg-type]  # as above
     with pytest.raises(ValueError, match="loud"):
         context.log("loud", "message")  # type: ignore[arg-type]  # as above
-
-
-class Rude:
-    def __repr__(self) -> str:
-        raise RuntimeError
 
 
 class Polite:

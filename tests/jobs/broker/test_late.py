@@ -9,7 +9,7 @@ from jobs.broker import Broker, Cancelling, Push, Pushed, Session, keys, scripts
 from jobs.errors import EpochChanged
 from jobs.job import Failure, Reason, State
 from jobs.outcome import Complete, Die
-from tests.factories import make_settings, make_spec, make_worker_info
+from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
 from tests.jobs.broker.test_queue import QUEUES, finish, push, reserve_one, start_one
 from tests.jobs.broker.watch import LASTING, dump, restore
 from tests.redis_server import RedisServer
@@ -137,3 +137,33 @@ async def test_nothing_begins_before_what_has_ended_is_dropped(broker: Broker, s
     assert (step.reserved, step.wait_ms) == ([], 200)
     await broker.set_cleared(2)
     assert [job.id for job in (await lane.step([], 1, ["default"])).reserved] == [job_id]
+
+
+async def test_what_a_session_does_not_have_any_more_goes_to_others_in_a_new_epoch(
+    broker: Broker, session: Session
+) -> None:
+    ids = [await push(broker) for _ in range(3)]
+    lane = session.lane(0)
+    reserved = (await lane.step([], 3, QUEUES)).reserved
+    await session.start(reserved[:2])  # the start of the third was lost
+    await session.keep([])  # nothing in the epoch that they were reserved in
+    assert set(await broker.runs(ids)) == {1}
+    assert (await lane.step([], 3, QUEUES)).reserved == []
+    await broker.raise_epoch(2)
+    assert session.renew(make_vitals()).is_new_epoch
+    await session.keep([reserved[0].token, reserved[2].token])
+    assert not session.renew(make_vitals()).is_new_epoch
+    again = (await lane.step([], 3, QUEUES)).reserved
+    assert sorted((job.id, job.attempt, job.uncharged, job.crashes) for job in again) == [
+        (reserved[1].id, 2, 1, 0), (reserved[2].id, 1, 0, 0)
+    ]  # fmt: skip
+    assert await finish(session, reserved[0], Complete("1")) == []
+    assert await finish(session, reserved[1], Complete("1")) == [reserved[1].id]
+
+
+async def test_what_was_said_before_another_epoch_gives_nothing_away_in_it(broker: Broker, session: Session) -> None:
+    await push(broker)
+    job = await start_one(session)
+    await broker.raise_epoch(2)
+    await scripts.run(broker.client, "session", ("keep", session.id, "1", []), "2")
+    assert await finish(session, job, Complete("1")) == []

@@ -327,6 +327,18 @@ async def test_a_full_redis_refuses_new_jobs_and_finishes_old_ones(
     assert await broker.jobs([job_id]) == {}
 
 
+@pytest.mark.parametrize(("field", "text"), [("b", b"\xff{}"), ("cp", b"\xff"), ("cp", b"no JSON")])
+async def test_a_text_that_is_damaged_ends_its_job_and_stops_nobody(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis, field: str, text: bytes
+) -> None:
+    bad, good = await push(broker), await push(broker)
+    await redis_client.hset(keys.job(bad), field, text)
+    lane = session.lane(0)
+    assert [job.id for job in (await lane.step([], 2, QUEUES)).reserved] == [good]
+    await lane.step([], 0, QUEUES)
+    assert await redis_client.hget(keys.job(bad), "s") == b"DEAD"
+
+
 async def test_an_older_copy_of_redis_is_not_believed(broker: Broker, redis_client: redis.asyncio.Redis) -> None:
     await broker.raise_epoch(3)
     await redis_client.set(keys.EPOCH, 2)

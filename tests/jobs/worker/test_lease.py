@@ -16,6 +16,7 @@ from jobs import Context
 from jobs.broker import Broker
 from jobs.job import State
 from tests.factories import make_settings
+from tests.jobs.broker.watch import dump, restore
 from tests.jobs.worker.works import Works, eventually
 from tests.redis_server import RedisServer
 from tests.wait import until
@@ -57,6 +58,40 @@ async def test_a_lost_session_counts_for_nothing_and_a_new_one_is_opened(works: 
     assert engine.session_id not in (None, first)
     assert runs == ["coroutine", "cancelled", "coroutine"]
     assert (await works.job(ids[1])).result == "from the new one"
+
+
+async def test_what_an_older_copy_of_redis_believes_the_worker_has_runs_again(
+    works: Works, redis_server: RedisServer
+) -> None:
+    """The worker and its lease outlive the loss, so no reaper takes back what it has ended already."""
+    ends, goes_on = asyncio.Event(), asyncio.Event()
+    runs: list[tuple[str, int]] = []
+
+    @works.task()
+    async def wait(ctx: Context, name: str) -> str:
+        runs.append((name, ctx.attempt))
+        if ctx.attempt == 1:
+            await (ends if name == "ended" else goes_on).wait()
+        return name
+
+    engine = await works.start()
+    first = engine.session_id
+    ended, running = [await works.push("wait", args={"name": name}) for name in ("ended", "running")]
+    for job_id in (ended, running):
+        await works.reach(job_id, State.ACTIVE)
+    with redis.Redis.from_url(redis_server.url) as client:
+        copy = dump(client)
+        ends.set()
+        await works.reach(ended, State.COMPLETED)
+        restore(client, copy)
+    await works.broker.raise_epoch(2)
+    job = await works.reach(ended, State.COMPLETED)
+    assert (job.attempts, job.crashes) == (2, 0)
+    assert (await works.kinds(ended))[-4:] == ["Started", "Reaped", "Started", "Completed"]
+    goes_on.set()
+    assert (await works.reach(running, State.COMPLETED)).attempts == 1  # the worker has it still
+    assert engine.session_id == first
+    assert sorted(runs) == [("ended", 1), ("ended", 2), ("running", 1)]
 
 
 async def test_the_lease_is_kept_while_a_task_blocks_the_loop(works: Works, redis_url: str) -> None:
@@ -117,6 +152,7 @@ async def test_jobs_that_end_while_redis_is_away_are_finished_when_it_is_back(ow
     go_on.set()
     await until(lambda: len(ended) == len(ids))
     own_redis.start()
+    await broker.raise_epoch(2)  # as the reconciler does
     for job_id in ids:
         job = await works.reach(job_id, State.COMPLETED)
         assert (job.result, job.attempts) == ("done", 1)
