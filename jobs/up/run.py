@@ -142,13 +142,13 @@ def _children(settings: Settings, waiting: Mapping[str, Forked]) -> tuple[Child,
 
 
 def child_environ(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Turn the settings into variables, for the processes that read them again; without the admin token.
+    """Turn the settings into variables, for the processes that read them again; without the tokens.
 
-    And without the port of the probe, which they cannot all have.
+    And without the port of the probe, which they cannot all have, and what only clients need.
     """
     values = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
-    for name, value in settings.model_dump(exclude={"admin_token", "probe_port"}).items():
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
+    for name, value in settings.model_dump(exclude={"admin_token", "probe_port", "token", "url"}).items():
+        text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
         if text:
             values[PREFIX + name.upper()] = text
     return values
