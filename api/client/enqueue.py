@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from api.client.screen import Screen
 
 Task = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task: `queueql task list`.")]
-Pairs = Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Arguments of the task.")]
+Pairs = Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Arguments of the task.")]
 Args = Annotated[str | None, typer.Option(help="Arguments as a JSON object.")]
 Queue = Annotated[str | None, typer.Option(help="Queue to wait in.  [default: the task's]")]
 Order = Annotated[Priority | None, typer.Option(case_sensitive=False, help="Order in the queue.")]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.client import document, job_filter, text
+from api.client import document, job_filter
+from api.client import text as form
 from api.client.call import call
 from api.client.option import AsJson, Token, Url
 
@@ -45,6 +46,7 @@ def main() -> None:
 
 @app.command()
 def follow(
+    text: job_filter.Text = None,
     job: JobIds = None,
     state: job_filter.States = None,
     task: job_filter.Tasks = None,
@@ -59,7 +61,7 @@ def follow(
     """Print what happens to jobs, from now on or from a cursor on, until Ctrl-C. With --json, a line each."""
     now = datetime.now().astimezone()
     where = job_filter.where(
-        now=now, states=state, tasks=task, queues=queue, owners=owner, tags=tag, since=None, until=None
+        now=now, text=text, states=state, tasks=task, queues=queue, owners=owner, tags=tag, since=None, until=None
     )
 
     async def command(link: Link, screen: Screen) -> None:
@@ -98,32 +100,32 @@ def _print(screen: Screen, edge: dict[str, Any]) -> None:
     kind = event["__typename"].removeprefix("Job")
     task = event["job"]["task"] if event["job"] else ""
     screen.line(
-        (f"{text.clock(event['at'])} ", "dim"),
+        (f"{form.clock(event['at'])} ", "dim"),
         (f"{kind:<15} ", _STYLES.get(kind, "")),
         f"{event['jobId']}  ",
-        (f"{text.safe(task)}  ", "bold"),
+        (f"{form.safe(task)}  ", "bold"),
         describe(event),
     )
 
 
 def _enqueued(event: dict[str, Any]) -> str:
     again = ", from history" if event["recovered"] else ""
-    due = f" until {text.local(event['dueAt'])}" if event["dueAt"] else ""
-    return f"{event['state']}{due} in {text.safe(event['queue'])}{again}"
+    due = f" until {form.local(event['dueAt'])}" if event["dueAt"] else ""
+    return f"{event['state']}{due} in {form.safe(event['queue'])}{again}"
 
 
 _DESCRIBED: dict[str, Callable[[dict[str, Any]], str]] = {
     "JobEnqueued": _enqueued,
     "JobStarted": lambda event: f"attempt {event['attempt']}",
-    "JobProgressed": lambda event: text.progress_text(event["progress"]),
-    "JobLogged": lambda event: f"{event['level']} {text.one_line(text.log_line({**event, 'stack': None}))}",
-    "JobCompleted": lambda event: "" if event["result"] is None else text.data(event["result"]),
-    "JobRetrying": lambda event: f"at {text.local(event['dueAt'])}: {text.failure_text(event['error'])}",
-    "JobSnoozed": lambda event: f"until {text.local(event['dueAt'])}",
+    "JobProgressed": lambda event: form.progress_text(event["progress"]),
+    "JobLogged": lambda event: f"{event['level']} {form.one_line(form.log_line({**event, 'stack': None}))}",
+    "JobCompleted": lambda event: "" if event["result"] is None else form.data(event["result"]),
+    "JobRetrying": lambda event: f"at {form.local(event['dueAt'])}: {form.failure_text(event['error'])}",
+    "JobSnoozed": lambda event: f"until {form.local(event['dueAt'])}",
     "JobReaped": lambda event: f"attempt {event['attempt']} was lost with its worker",
     "JobReleased": lambda event: f"attempt {event['attempt']} was given back",
-    "JobDied": lambda event: f"{event['reason']}: {text.failure_text(event['error'])}",
-    "JobQuarantined": lambda event: text.one_line(event["reason"]),
+    "JobDied": lambda event: f"{event['reason']}: {form.failure_text(event['error'])}",
+    "JobQuarantined": lambda event: form.one_line(event["reason"]),
 }
 
 

@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Jobs: enqueue, list, show, watch, 
 app.command()(enqueue)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of jobs.")]
 Limit = Annotated[int, typer.Option(min=1, help="So many at most.")]
 OldestFirst = Annotated[bool, typer.Option("--oldest-first", help="Begin with the oldest.")]
 LogLevel = Annotated[Level, typer.Option(case_sensitive=False, help="Only lines of this level and above.")]
@@ -33,6 +33,7 @@ Within = Annotated[str, typer.Option(help="For about how long to look, up to 30s
 
 @app.command("list")
 def list_jobs(
+    text: job_filter.Text = None,
     state: job_filter.States = None,
     task: job_filter.Tasks = None,
     queue: job_filter.Queues = None,
@@ -46,10 +47,10 @@ def list_jobs(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, the newest first. Every option may be given more than once: any of its values will do."""
+    """List jobs, the newest first. Options of the filter may be given more than once: any of the values will do."""
     now = datetime.now().astimezone()
     where = job_filter.where(
-        now=now, states=state, tasks=task, queues=queue, owners=owner, tags=tag, since=since, until=until
+        now=now, text=text, states=state, tasks=task, queues=queue, owners=owner, tags=tag, since=since, until=until
     )
     order = {"field": "CREATED_AT", "direction": "ASC" if oldest_first else "DESC"}
 

@@ -9,6 +9,10 @@ import typer
 
 from api.client.option import State, read_past
 
+Text = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILTER", help="As people type it: 'state:dead queue:mail args.user.id:42 age:<1h'."),
+]
 States = Annotated[list[State] | None, typer.Option("--state", case_sensitive=False, help="In this state.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Of this task.")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="In this queue.")]
@@ -21,6 +25,7 @@ Until = Annotated[str | None, typer.Option(help="Accepted before this time: 2h, 
 def where(
     *,
     now: datetime,
+    text: list[str] | None,
     states: list[State] | None,
     tasks: list[str] | None,
     queues: list[str] | None,
@@ -30,13 +35,17 @@ def where(
     until: str | None,
 ) -> dict[str, Any] | None:
     """Return the filter; None where nothing was said. Raises typer.BadParameter."""
+    created = {
+        "from": since and read_past(since, now).isoformat(),
+        "until": until and read_past(until, now).isoformat(),
+    }
     parts = {
+        "text": " ".join(text or ()),
         "states": states,
         "tasks": tasks,
         "queues": queues,
         "owners": owners,
         "tags": tags,
-        "createdFrom": since and read_past(since, now).isoformat(),
-        "createdUntil": until and read_past(until, now).isoformat(),
+        "createdAt": {name: value for name, value in created.items() if value},
     }
     return {name: value for name, value in parts.items() if value} or None

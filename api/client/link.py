@@ -67,8 +67,8 @@ class Link:
         while True:
             try:
                 data = await self.run(document, variables)
-            except (ApiUnreachable, Away) as fault:
-                self._lost(fault)
+            except (ApiUnreachable, Away):
+                self._lost()
                 await asyncio.sleep(next(pauses))
             else:
                 self._back()
@@ -92,10 +92,10 @@ class Link:
                         yield None
                     else:
                         has_begun = True
-            except (ApiUnreachable, Away) as fault:
+            except (ApiUnreachable, Away):
                 if not has_begun:
                     raise
-                self._lost(fault)
+                self._lost()
             else:
                 return
             await asyncio.sleep(next(pauses))
@@ -191,11 +191,10 @@ class Link:
             yield pause_s * self._rng.uniform(0.75, 1.25)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
-    def _lost(self, fault: CommandError) -> None:
+    def _lost(self) -> None:
         if not self._is_lost:
             self._is_lost = True
-            reason = "is away" if isinstance(fault, ApiUnreachable) else "cannot answer"
-            self._say(f"The API at {self.address.url} {reason}; trying again until it is back.")
+            self._say(f"The API at {self.address.url} is away; trying again until it is back.")
 
     def _back(self) -> None:
         if self._is_lost:

@@ -78,7 +78,7 @@ def read_past(text: str, now: datetime) -> datetime:
     if not _LENGTH.match(text):
         return read_moment(text)
     try:
-        return now - read_length(text) if not re.match(r"\d{4}-", text) else read_moment(text)
+        return now - read_length(text)
     except OverflowError:
         raise typer.BadParameter(f"{text!r} is too long ago.") from None
 

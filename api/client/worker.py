@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the worker, as `worker list` shows it.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of workers, as `worker list` shows them.")]
-MaybeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of workers.")]
-MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="Id of the worker; all where it is left out.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of workers, as `worker list` shows them.")]
+MaybeIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of workers.")]
+MaybeId = Annotated[str | None, typer.Argument(metavar="ID", help="Id of the worker; all where it is left out.")]
 All = Annotated[bool, typer.Option("--all", help="All workers that are alive.")]
 Concurrency = Annotated[int | None, typer.Option(help="Jobs at a time, 1 to 10,000.")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="Queue to serve; may be given more than once.")]
