@@ -223,11 +223,13 @@ class Connection:
         await self.ask(self.client.set(keys.CLEARED, epoch))
 
     async def is_reconciled(self) -> bool:
-        """Tell whether somebody has filled Redis to the end in this epoch. Raises BrokerUnavailable."""
-        return int(await self.ask(self.client.get(keys.RECONCILED)) or 0) == self.epoch
+        """Tell whether somebody has cleared and filled Redis to the end in this epoch. Raises BrokerUnavailable."""
+        # Both, because a reconciler that was held up may say last what it has done in an earlier epoch.
+        found = await self.ask(self.client.mget(keys.CLEARED, keys.RECONCILED))
+        return [int(epoch or 0) for epoch in found] == [self.epoch, self.epoch]
 
     async def has_reconciler(self) -> bool:
-        """Tell whether somebody has ever filled this Redis from a store. Raises BrokerUnavailable."""
+        """Tell whether somebody fills this Redis from a store, or ever did. Raises BrokerUnavailable."""
         return bool(await self.ask(self.client.exists(keys.RECONCILED)))
 
     async def set_reconciled(self, epoch: int) -> None:

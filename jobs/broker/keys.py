@@ -8,7 +8,7 @@ All share one hash tag, so that a cluster keeps them on one node.
 | began                  | string | when that epoch began; older pushes are late                             |
 | run                    | string | run_id of the server process in which that epoch began                   |
 | cleared                | string | the epoch in which Redis has dropped what history knows as ended         |
-| reconciled             | string | the epoch in which Redis was last compared with the store to the end     |
+| reconciled             | string | the epoch in which Redis was last compared with the store to the end; 0: none |
 | clock                  | string | offset of the clock in ms; only tests set it                             |
 | job:ID                 | hash   | a job that has not ended, or whose end is not recorded yet (base.lua)    |
 | done:ID                | string | run of a job that ended and is recorded; expires                         |

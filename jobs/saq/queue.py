@@ -183,7 +183,7 @@ class Queue(HoldingQueue):
             if held.confirmed and held.heartbeat and seconds(now() - held.touched) > held.heartbeat:
                 held.swept = True
                 swept.append(held.id)
-        if isinstance(broker, StandaloneBroker) and not await broker.is_reconciled():
+        if isinstance(broker, StandaloneBroker) and not await broker.has_reconciler():
             await self._clear_away()
         return swept
 

@@ -9,6 +9,9 @@ if not epoch or tonumber(epoch) < wanted then
   redis.call('SET', P .. 'run', run_id)
   if cleared then
     redis.call('SET', P .. 'cleared', wanted)
+  else
+    -- whoever has to clear has a store, also before everything was filled from it for the first time
+    redis.call('SETNX', P .. 'reconciled', 0)
   end
   return cmsgpack.pack(wanted)
 end

@@ -13,6 +13,7 @@ from saq.errors import InvalidUrlError
 from saq.job import Status
 
 from jobs.broker import keys
+from jobs.event import Position
 from jobs.saq import Queue
 from tests.jobs.saq.steps import dequeue, enqueue, until
 
@@ -50,16 +51,24 @@ async def test_queue_gives_redis_an_epoch_where_there_is_none(queue: Queue, redi
     assert (await dequeue(queue)).kwargs == {"a": 2}
 
 
-async def test_sweep_clears_away_what_ended_where_nobody_records(queue: Queue) -> None:
+async def test_sweep_clears_away_what_ended_where_nobody_records(
+    queue: Queue, redis_client: redis.asyncio.Redis
+) -> None:
     job = await enqueue(queue, "add", a=1)
-    await job.finish(Status.COMPLETE, result=1)
     broker = await queue.broker()
+    await broker.raise_epoch(2, cleared=False)  # as a reconciler does, which has not filled Redis yet
+    await broker.set_cleared(2)
+    await job.finish(Status.COMPLETE, result=1)
+    settled = Position(2, await broker.now_ms(), 0, 0)
 
-    await broker.set_reconciled(broker.epoch)
+    async def is_settled() -> bool:
+        return await broker.settled(settled) == settled
+
+    await until(is_settled)
     await queue.sweep()
     assert len((await broker.ids())[1]) == 1
 
-    await broker.set_reconciled(0)
+    await redis_client.delete(keys.RECONCILED)
 
     async def cleared() -> bool:
         await queue.sweep()

@@ -13,6 +13,7 @@ from jobs import rescue
 from jobs.client import Client
 from jobs.clock import now_ms
 from jobs.commands import EnqueueRequest
+from jobs.errors import StoreUnavailable
 from jobs.job import State
 from jobs.services import reconciler
 from jobs.services.reconciler import Reconciler
@@ -29,6 +30,23 @@ async def client(open_client: Callable[..., Awaitable[Client]]) -> Client:
     await client.commands.task.publish(registry.definitions())
     await client.broker.set_reconciled(client.broker.epoch)
     return client
+
+
+class HeldUp(Reconciler):
+    """Is held up where it has found what ended, and loses the database then."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client.store, client.broker)
+        self.found, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def _discard_ended(self) -> int:
+        discarded = await super()._discard_ended()
+        self.found.set()
+        await self.goes_on.wait()
+        return discarded
+
+    async def _push_unfinished(self) -> int:
+        raise StoreUnavailable("The database is away.")
 
 
 async def recorded(client: Client, hand: Hand, count: int) -> list[str]:
@@ -94,3 +112,19 @@ async def test_two_that_compare_at_the_same_time_put_nothing_back_twice(
         await asyncio.gather(*(loop.turn() for loop in loops))
     assert sum(entry["jobs"]["MISSING"] for entry in logs if entry["event"] == "reconciler.rescued") == 3
     assert {job.recoveries for job in (await client.broker.jobs(ids)).values()} == {1}
+
+
+async def test_what_one_did_in_an_earlier_epoch_does_not_keep_workers_from_reserving_for_ever(client: Client) -> None:
+    first, second = HeldUp(client), Reconciler(client.store, client.broker)
+    await client.broker.set_reconciled(0)
+    held_up = asyncio.create_task(first.turn())
+    await first.found.wait()
+    await client.broker.raise_epoch(2, cleared=False)
+    await client.store.epoch.raise_to(1, await client.broker.run_id())
+    await second.turn()
+    first.goes_on.set()
+    with pytest.raises(StoreUnavailable):
+        await held_up
+    await second.turn()
+    for name in ("cleared", "reconciled"):
+        assert await client.broker.client.get(f"{{qq}}:{name}") == b"2"
