@@ -156,7 +156,7 @@ class Acts:
             return
         session, job = hand
         progress = Progress(done=self.draw(st.integers(1, 9)))
-        checkpoint = str(int(progress.done)) if self.chance(2) else ""
+        checkpoint = f'{{"value":{int(progress.done)}}}' if self.chance(2) else ""
         line = (LogLevel.INFO, "here", "", "", now_ms())
         report = Report(id=job.id, token=job.token, progress=progress, checkpoint=checkpoint, logs=[line])
         if not self.lives(session):
@@ -207,6 +207,14 @@ class Acts:
         if not answer.lost:
             self.world.redis.sessions[session.id] = before_ms + LEASE_MS
             assert answer.cancelled == self.world.redis.cancelled(session.id)
+
+    def keep(self) -> None:
+        """Say which jobs the worker still has, as it does when it hears of a new epoch; it has lost some."""
+        session = self.worker()
+        tokens = [job.token for owner, job in self.holds() if owner is session and not self.chance(3)]
+        if self.lives(session):
+            self.world.wait(session.keep(tokens))
+            self.world.redis.keep(session.id, str(self.world.broker.epoch), tokens)
 
     def rouse(self) -> None:
         self.world.wait(self.worker().rouse(QUEUES))

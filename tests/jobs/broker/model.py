@@ -239,6 +239,17 @@ class Redis:
         self.lanes = {key: number for key, number in self.lanes.items() if key[0] != session}
         return ran
 
+    def keep(self, session: str, epoch: str, tokens: Iterable[str]) -> None:
+        """Take away what the session had before this epoch and has no more."""
+        for job_id in self.held(session):
+            job = self.jobs[job_id]
+            if job.token.split("-")[0] == epoch:
+                continue
+            if job.state is State.QUEUED:
+                job.to(State.QUEUED)
+            elif job.token not in tokens:
+                self._crash(job, charged=False)
+
     # What there should be besides the jobs themselves
 
     def places(self) -> dict[tuple[str, ...], set[str]]:

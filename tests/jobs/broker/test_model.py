@@ -11,7 +11,18 @@ from tests.jobs.broker.acts import Acts
 from tests.redis_server import RedisServer
 
 CALLERS = ["push"] * 6 + ["push_again"] * 2 + ["run_again"] * 3 + ["cancel"] * 2
-WORKERS = [*["step"] * 14, *["start_all"] * 3, "start", "put_back", *["report"] * 3, "take", "renew", "renew", "rouse"]
+WORKERS = [
+    *["step"] * 14,
+    *["start_all"] * 3,
+    "start",
+    "put_back",
+    *["report"] * 3,
+    "take",
+    "renew",
+    "renew",
+    "keep",
+    "rouse",
+]
 SERVICES = [*["let_time_pass"] * 3, *["record"] * 4, "forget", "let_tombstones_pass", "push_unpushed", "rescue"]
 FAULTS = [
     *["something_arrives_late"] * 3, "somebody_believes_in_an_older_epoch", "damage", "discard", "let_leases_run_out",
@@ -70,7 +81,7 @@ def walk(server: RedisServer, examples: int, steps: int) -> None:
 
 
 def test_any_sequence_does_what_the_model_does(redis_server: RedisServer) -> None:
-    walk(redis_server, 50, 25)
+    walk(redis_server, 40, 20)
 
 
 @pytest.mark.long
