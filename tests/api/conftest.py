@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.factories import make_settings
 from tests.jobs.conftest import hand, open_client  # noqa: F401  # fixtures
 
 OpenClient = Callable[..., Awaitable[Client]]
+Serve = Callable[..., Awaitable[Caller]]
 
 
 @pytest.fixture
@@ -53,13 +56,24 @@ async def issue(published: Client) -> Callable[..., Awaitable[str]]:
 
 
 @pytest.fixture
-async def address(published: Client) -> AsyncIterator[str]:
+async def serve(published: Client, issue: Callable[..., Awaitable[str]]) -> AsyncIterator[Serve]:
+    """Starts servers with settings of their own; gives an admin at each."""
+    async with AsyncExitStack() as stack:
+
+        async def serve(**settings: Any) -> Caller:
+            listener = stack.enter_context(listen("127.0.0.1", 0))
+            host = address_of(listener)
+            made = make_settings(port=int(host.rpartition(":")[2]), **settings)
+            await stack.enter_async_context(running(published, made, listener))
+            return await stack.enter_async_context(Caller(host, await issue()))
+
+        yield serve
+
+
+@pytest.fixture
+async def address(serve: Serve) -> str:
     """Host and port of a running server."""
-    with listen("127.0.0.1", 0) as listener:
-        host = address_of(listener)
-        settings = make_settings(port=int(host.rpartition(":")[2]))
-        async with running(published, settings, listener):
-            yield host
+    return (await serve()).address
 
 
 @pytest.fixture
