@@ -131,7 +131,7 @@ class Link:
                             return
                 code = socket.close_code
         except aiohttp.WSServerHandshakeError as error:
-            raise self._refusal(error.status, "") or self._unreachable(error) from None
+            raise self._refusal(error.status, "") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from None
         if code in _SIGNED_OUT:
@@ -146,16 +146,17 @@ class Link:
         if isinstance(answer, dict) and ("data" in answer or "errors" in answer):
             return self._data(answer)
         detail = str(answer.get("detail", "")) if isinstance(answer, dict) else ""
-        fault = self._refusal(status, detail)
-        raise fault or ApiFault(f"What answers at {self.address.url} is no QueueQL API (HTTP status {status}).")
+        raise self._refusal(status, detail)
 
-    def _refusal(self, status: int, detail: str) -> CommandError | None:
-        """Return what an answer means that is not GraphQL; None where nobody knows."""
+    def _refusal(self, status: int, detail: str) -> CommandError:
+        """Return what an answer means that is not GraphQL."""
         if status == 401:
             return self._token_refused()
         if status in {502, 503, 504}:
             return Away(f"The API at {self.address.url} cannot answer now (HTTP status {status}).")
-        return Refused(f"The API at {self.address.url} refused: {detail}", reason=str(status)) if detail else None
+        if detail:
+            return Refused(f"The API at {self.address.url} refused: {detail}", reason=str(status))
+        return ApiFault(f"What answers at {self.address.url} is no QueueQL API (HTTP status {status}).")
 
     def _data(self, payload: dict[str, Any]) -> dict[str, Any]:
         errors = payload.get("errors")
@@ -217,5 +218,5 @@ def refusal(error: dict[str, Any]) -> Refused:
 def found(value: T | None, what: str, name: str) -> T:
     """Return an object that was asked for by its name. Raises Missing."""
     if value is None:
-        raise Missing(f"There is no {what} {name[:128]!r}.", reason="NOT_FOUND")
+        raise Missing(f'There is no {what} "{name[:128]}".', reason="NOT_FOUND")
     return value
