@@ -4,7 +4,7 @@ import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 import { documents, headers, url } from "./documents.mjs";
 
-export async function open() {
+export async function open(http = new HttpLink({ uri: url, headers })) {
   const socket = createClient({
     url: url.replace("http", "ws"),
     webSocketImpl: WebSocket,
@@ -15,7 +15,7 @@ export async function open() {
     link: ApolloLink.split(
       ({ operationType }) => operationType === "subscription",
       new GraphQLWsLink(socket),
-      new HttpLink({ uri: url, headers }),
+      http,
     ),
     defaultOptions: { query: { fetchPolicy: "no-cache" } },
   });

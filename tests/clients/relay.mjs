@@ -1,3 +1,4 @@
+// Persisted: relay-compiler leaves the texts to the server (QUEUEQL_DOCUMENTS) and the names to the client.
 import runtime from "relay-runtime";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
@@ -11,11 +12,12 @@ export async function open() {
   const environment = new Environment({
     store: new Store(new RecordSource()),
     network: Network.create(
-      async ({ text }, variables) => {
+      async ({ id: documentId }, variables) => {
         const request = { method: "POST", headers: { ...headers, "content-type": "application/json" } };
-        return (await fetch(url, { ...request, body: JSON.stringify({ query: text, variables }) })).json();
+        return (await fetch(url, { ...request, body: JSON.stringify({ documentId, variables }) })).json();
       },
-      ({ text }, variables) => Observable.create((sink) => socket.subscribe({ query: text, variables }, sink)),
+      ({ id: documentId }, variables) =>
+        Observable.create((sink) => socket.subscribe({ query: "", documentId, variables }, sink)),
     ),
   });
   const documents = {

@@ -29,8 +29,9 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("clients"), tasks=TASKS) as running:
+def product(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[Product]:
+    environ = {"QUEUEQL_DOCUMENTS": str(packages / "generated" / "documents.json")}
+    with Product(tmp_path_factory.mktemp("clients"), tasks=TASKS, environ=environ) as running:
         asyncio.run(_until_published(running))
         yield running
 
@@ -51,19 +52,39 @@ def packages() -> Path:
     ).stdout
     (generated / "schema.graphql").write_bytes(printed)
     node.run(["sh", "generate.sh"], timeout_s=120)
+    trusted = {**named("relay/documents.json"), **named("gql/persisted-documents.json")}
+    (generated / "documents.json").write_text(json.dumps(trusted))
     return node.HERE
 
 
-@pytest.mark.parametrize("client", ["urql", "apollo", "relay", "graphql-ws", "graphql-sse", "codegen"])
-def test_client_of_javascript(client: str, product: Product, packages: Path) -> None:
+def named(path: str) -> dict[str, str]:
+    """What a generator wrote for the server: documents by name."""
+    documents: dict[str, str] = json.loads((node.HERE / "generated" / path).read_bytes())
+    return documents
+
+
+@pytest.mark.parametrize("client", ["urql", "apollo", "apollo-persisted", "relay", "graphql-ws", "graphql-sse", "codegen"])
+def test_client_of_javascript(client: str, product: Product) -> None:
     seen = said(product, "journey.mjs", client)
     assert [states[-1] for states in seen["states"]] == ["COMPLETED"] * 3
 
 
-def test_every_reference_audit_of_graphql_over_http(product: Product, packages: Path) -> None:
+def test_every_reference_audit_of_graphql_over_http(product: Product) -> None:
     outcomes = said(product, "audits.mjs")
     assert len(outcomes) >= 61
     assert [one for one in outcomes if one["status"] != "ok"] == []
+
+
+async def test_documents_of_code_generator_by_name(product: Product) -> None:
+    documents = named("gql/persisted-documents.json")
+    assert documents
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for name in documents:
+            for prefix in ("", "sha256:"):
+                body = {"documentId": prefix + name, "variables": {"id": "x", "input": {"task": "no_such_task"}}}
+                async with session.post(f"{product.url}/graphql", json=body) as answer:
+                    assert b"PERSISTED" not in await answer.read()
 
 
 def said(product: Product, *script: str) -> Any:
