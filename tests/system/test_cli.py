@@ -23,6 +23,8 @@ from tests.redis_server import RedisServer
 from tests.system.product import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+SERVER = {"starlette", "strawberry", "graphql", "uvicorn", "redis", "tortoise", "saq", "asyncpg", "jsonschema_rs"}
+"""Libraries that only servers and workers need."""
 NOWHERE = "redis://127.0.0.1:1"
 
 
@@ -165,6 +167,41 @@ def test_the_schema_is_printed_without_any_server(run: Run) -> None:
 
 def test_an_unknown_option_is_a_mistake_of_use(run: Run) -> None:
     assert run("up", "--prot", "1").returncode == 2
+
+
+def test_settings_of_the_command_line_are_known_to_all(run: Run) -> None:
+    assert run("migrate", QUEUEQL_URL="http://jobs.example", QUEUEQL_TOKEN="t").returncode == 0
+    assert "begins with http://" in sentence(run("migrate", QUEUEQL_URL="jobs.example"), 2)
+
+
+def test_options_that_start_a_worker_do_not_go_with_a_subcommand(run: Run) -> None:
+    done = run("worker", "--tasks", "acme", "list")
+    assert done.returncode == 2
+    assert "they do not go with a subcommand" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_shells_can_complete_commands_and_values(run: Run) -> None:
+    for words, wanted in (("queueql jo", "job"), ("queueql job li", "list"), ("queueql job list --state DE", "DEAD")):
+        given = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        assert run(_QUEUEQL_COMPLETE="complete_bash", **given).stdout.split() == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [(["--help"], {*SERVER, "aiohttp"}), (["job", "list", "--url", "http://127.0.0.1:1"], SERVER)],
+)
+def test_commands_start_without_the_server(arguments: list[str], unwanted: set[str], folder: Path) -> None:
+    program = (
+        "import sys\nfrom queueql import main\ntry:\n    main()\n"
+        "finally:\n    print('IMPORTED', *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    imported = set(done.stderr.splitlines()[-1].removeprefix("IMPORTED ").split())
+    assert "typer" in imported
+    assert imported & unwanted == set()
 
 
 def test_an_installed_queueql_has_all_it_needs(folder: Path) -> None:
