@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jobs.settings import load
+from jobs.up.run import child_environ
+
 ROOT = Path(__file__).parents[3]
 EARLY_END = """
 import asyncio, os, sys
@@ -38,3 +41,13 @@ def test_a_start_that_fails_early_ends_the_processes_that_wait(folder: Path) -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["gone"] * 3
+
+
+def test_children_read_the_same_settings_and_no_token(folder: Path) -> None:
+    given = {"admin_token": "secret", "token": "secret", "probe_port": 9000, "url": "http://jobs.example"}
+    settings = load({}, data=folder, tasks=("a", "b"), **given)
+    environ = child_environ(settings, {"PATH": "/bin", "QUEUEQL_ADMIN_TOKEN": "secret"})
+    assert "secret" not in environ.values()
+    assert environ["PATH"] == "/bin"
+    unset = {"admin_token": "", "token": "", "probe_port": 0, "url": ""}
+    assert load(environ) == settings.model_copy(update=unset)
