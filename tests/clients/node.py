@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -37,7 +38,10 @@ def install() -> None:
         if shutil.which(program) is None:
             raise NoNode(f"The tests with GraphQL clients need {program} (Node.js 20 or newer).")
     stamp = HERE / "node_modules" / ".lock-checksum"
-    checksum = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != checksum:
-        run(["npm", "ci", "--silent"], timeout_s=_INSTALL_S)
-        stamp.write_text(checksum)
+    lock = HERE / "package-lock.json"
+    with lock.open() as alone:  # tests run in several processes
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        checksum = hashlib.sha256(lock.read_bytes()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != checksum:
+            run(["npm", "ci", "--silent"], timeout_s=_INSTALL_S)
+            stamp.write_text(checksum)
