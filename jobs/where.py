@@ -268,15 +268,21 @@ def _has_error(text: str, job: Job) -> bool:
     return job.error is not None and (text in job.error.type or text in job.error.message)
 
 
-_MISSING = object()
+MISSING = object()
+"""What is where a document has no value."""
+
+
+def value_at(document: Any, steps: tuple[Step, ...]) -> Any:
+    """Return the value that a path leads to, MISSING where it leads nowhere."""
+    for step in steps:
+        document = _within(document, step)
+    return document
 
 
 def holds(one: PathWhere, document: Any) -> bool:
     """Tell whether the value at the path is what it is to be."""
-    value = document
-    for step in one.steps:
-        value = _within(value, step)
-    if one.exists is not None and one.exists is (value is _MISSING):
+    value = value_at(document, one.steps)
+    if one.exists is not None and one.exists is (value is MISSING):
         return False
     if one.equals and not any(same(value, other) for other in one.equals):
         return False
@@ -293,8 +299,8 @@ def holds(one: PathWhere, document: Any) -> bool:
 
 def _within(value: Any, step: Step) -> Any:
     if isinstance(step, int):
-        return value[step] if isinstance(value, list) and step < len(value) else _MISSING
-    return value.get(step, _MISSING) if isinstance(value, dict) else _MISSING
+        return value[step] if isinstance(value, list) and step < len(value) else MISSING
+    return value.get(step, MISSING) if isinstance(value, dict) else MISSING
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from jobs.broker import Broker
 from jobs.feed.batch import EventBatch, Gap, GapReason
 from jobs.feed.events import EventSubscription
-from jobs.feed.filter import EventFilter, FactBook
+from jobs.feed.facts import FactBook
+from jobs.feed.filter import EventFilter
 from jobs.feed.hub import Hub
 from jobs.feed.job import JobSubscription, Watches
 from jobs.feed.worker import RollCall, WorkerSnapshot, WorkersSubscription, WorkerSubscription
@@ -36,8 +37,7 @@ class Feed:
     def __init__(self, store: Store, broker: Broker, newest: Newest) -> None:
         self._broker = broker
         self._newest = newest
-        self._facts = FactBook(broker, newest)
-        self.hub = Hub(broker, self._facts)
+        self.hub = Hub(broker, FactBook(broker, newest))
         self._watches = Watches(self.hub, newest)
         self._roll_call = RollCall(Roster(broker))
 
@@ -50,7 +50,7 @@ class Feed:
         """
         authorise(viewer, Permission.READ)
         wanted = EventFilter.of(where, job_ids)
-        return EventSubscription(self.hub, self._broker, self._facts, wanted, after=after)
+        return EventSubscription(self.hub, self._broker, wanted, after=after)
 
     def job(self, viewer: Viewer, job_id: str) -> JobSubscription:
         """Subscribe to the state of one job: the latest only, the present one at once, until it is final.

@@ -10,6 +10,9 @@ import msgspec
 from jobs.errors import InvalidCursor
 from jobs.event import JobEvent, Position
 
+EMPTY_BATCH_BYTES = 500
+"""Memory that a batch takes beside its events."""
+
 _CURSOR = re.compile(r"\d{1,18}(-\d{1,18}){3}", re.ASCII)
 
 
@@ -44,6 +47,8 @@ class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
     end_cursor: str
     """Everything up to here was seen; a later subscription may go on after it."""
     gap: Gap | None = None
+    bytes: int = EMPTY_BATCH_BYTES
+    """About how much memory it takes."""
 
 
 def parse_cursor(cursor: str) -> Position:

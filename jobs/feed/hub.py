@@ -14,14 +14,17 @@ from jobs.ending import end
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.event import Position
 from jobs.feed.batch import GapReason
-from jobs.feed.channel import REFRESH_S, Channel, Subscriber, batches_of
-from jobs.feed.filter import EventFilter, FactBook
+from jobs.feed.channel import REFRESH_S, Channel, Subscriber
+from jobs.feed.facts import FactBook
+from jobs.feed.filter import Demand, EventFilter
+from jobs.feed.past import Past
+from jobs.feed.stretch import Stretch
 from jobs.probe import STUCK_S, Health
 
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.25
-READ = 1_000
+READ = 500
 """Events that are read at a time."""
 BLOCK_MS = 1_000
 """How long to wait for the next event before looking whether anybody listens."""
@@ -53,7 +56,10 @@ class Hub:
         self._broker = broker
         self._facts = facts
         self._monotonic = monotonic
+        self.past = Past(broker, facts, monotonic=monotonic)
         self._channels: dict[EventFilter, Channel] = {}
+        self._demand: Demand | None = None
+        """What all channels together have to know; None: they have changed."""
         self._listeners: list[Listener] = []
         self._task: asyncio.Task[None] | None = None
         self._used_at = 0.0
@@ -91,6 +97,7 @@ class Hub:
         """Hand out to this subscriber from now on."""
         if subscriber.filter not in self._channels:
             self._channels[subscriber.filter] = Channel(self._monotonic())
+            self._demand = None
         self._channels[subscriber.filter].subscribers.add(subscriber)
         self.wake()
 
@@ -152,6 +159,7 @@ class Hub:
         """Read and hand out while anybody listens. Raises EpochChanged, Unavailable."""
         while self._is_used():
             self._turned_at = self._monotonic()
+            self.past.tidy()
             reading = await self._broker.stream.scan(position, READ, block_ms=BLOCK_MS)
             if reading.hole:
                 self._lose(GapReason.TRIMMED, position)
@@ -207,18 +215,20 @@ class Hub:
         # Subscribers are held weakly: a channel empties without a word.
         for wanted in [wanted for wanted, channel in self._channels.items() if not channel.subscribers]:
             del self._channels[wanted]
+            self._demand = None
 
     # Handing out
 
     async def _hand_out(self, batch: Sequence[PositionedEvent]) -> None:
-        events = [event for _, event in batch]
+        stretch = Stretch(batch, self._facts)
         # Looking up takes a while, in which others may subscribe with other filters.
-        known = self._facts.open()
-        while ids := known.missing(events, self._channels):
-            await known.look_up(ids)
+        demand = None
+        while demand is None or demand is not self._demand:
+            demand = self._demand = self._demand or Demand(self._channels)
+            await stretch.learn(demand)
         self._position = batch[-1][0]
         for listener in self._listeners:
             listener.heard(batch)
         now = self._monotonic()
         for wanted, channel in self._channels.items():
-            channel.offer(batches_of(batch, wanted, known), str(self._position), now, self.refresh_s)
+            channel.offer(stretch.batches(wanted), stretch.ends_at, now, self.refresh_s)

@@ -135,6 +135,7 @@ async def test_catching_up_while_more_happens_loses_and_repeats_nothing(
     client: Client, live: Callable[..., Reading]
 ) -> None:
     whole = live()
+    whole.subscription.buffer_max_bytes = 10_000_000  # it is read last
     await enqueue_many(client, 1)
     await whole.until(1)
     start = whole.cursor
@@ -232,7 +233,7 @@ async def test_a_cursor_from_the_future_is_refused(client: Client, live: Callabl
 
 async def test_who_is_too_slow_gets_a_gap_and_goes_on_from_there(client: Client, live: Callable[..., Reading]) -> None:
     slow, quick = live(), live()
-    slow.subscription.buffer_max = 5
+    slow.subscription.buffer_max_bytes = 5_000
     for count in range(1, 11):
         await enqueue_many(client, 1)
         await quick.until(count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from jobs.client import Client
-from jobs.feed.filter import FactBook
+from jobs.feed.facts import FactBook
 from jobs.feed.hub import Hub
 from jobs.probe import readiness
 from tests.tcp_proxy import TcpProxy
