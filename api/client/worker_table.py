@@ -46,6 +46,8 @@ def state_text(worker: dict[str, Any]) -> str:
         return f"{state} > STOPPING"
     if wanted.get("isQuiet") and state == "RUNNING":
         return f"{state} > QUIET"
+    if not wanted.get("isQuiet") and state == "QUIET":
+        return f"{state} > RUNNING"
     if worker["isResponding"] is False:
         return f"{state} (blocked)"
     return state
