@@ -27,7 +27,9 @@ class _Cancellable(AbstractConnection):
         before = task.cancelling() if task else 0
         try:
             await super().send_packed_command(command, check_health)
-        except (AttributeError, RuntimeError) as error:  # somebody has closed it between its being taken and used
+        except AttributeError as error:  # somebody has closed it between its being taken and used
+            raise redis.exceptions.ConnectionError("The connection was closed") from error
+        except RuntimeError as error:  # the same, in the words of uvloop
             raise redis.exceptions.ConnectionError(str(error)) from error
         if task and task.cancelling() > before:
             await self.disconnect(nowait=True)  # its answer would be taken for that of the next command

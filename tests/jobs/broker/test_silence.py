@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 
 import pytest
+import redis.exceptions
 from structlog.testing import capture_logs
 
 from jobs import probe
@@ -183,3 +184,19 @@ async def test_the_kernel_looks_whether_an_idle_peer_is_there(far: Broker) -> No
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 5_000
     finally:
         await far.client.connection_pool.release(held)
+
+
+async def test_a_connection_that_is_closed_while_it_is_used_is_said_to_be(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await broker.client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # as above
+
+    async def close() -> None:
+        await held.disconnect(nowait=True)
+
+    monkeypatch.setattr(held, "check_health", close)
+    try:
+        with pytest.raises(redis.exceptions.ConnectionError, match="The connection was closed"):
+            await held.send_command("PING")
+    finally:
+        await broker.client.connection_pool.release(held)
