@@ -6,7 +6,6 @@ Text is compared as it is, letter for letter, so that a database's own rules abo
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -217,8 +216,8 @@ def _check_path(one: PathWhere, place: Place) -> None:
         raise _fault(place, f"`{name}` may have at most {VALUES_MAX} values.")
     for value in (one.path, *one.equals, one.contains, one.at_least, one.at_most):
         _check_text(value, place)
-        if isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= NUMBER_MAX):
-            raise _fault(place, f"`{name}` has a number that JSON cannot carry exactly: {value}.")
+        if isinstance(value, int | float) and not abs(value) <= NUMBER_MAX:  # so written, NaN is caught too
+            raise _fault(place, f"`{name}` has a number that JSON cannot carry exactly, one beyond 2^53.")
 
 
 def _name(place: Place) -> str | int:
