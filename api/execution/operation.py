@@ -20,6 +20,7 @@ from graphql import (
 from api.body import not_unicode
 from api.context import Context
 from api.errors import INTERNAL, PARSE_FAILED, VALIDATION_FAILED, formatted
+from api.execution.variables import deepest, misfits
 from api.schema.live import Runnable
 from jobs.client import Client
 from jobs.viewer import Viewer
@@ -102,17 +103,17 @@ class Operation:
     async def run(self, client: Client, viewer: Viewer) -> dict[str, Any]:
         """Run a query or mutation. Raises Rejected where its variables do not fit."""
         result = execute(**self._arguments(client, viewer))
-        return response(await result if isawaitable(result) else result)
+        return self._response(await result if isawaitable(result) else result)
 
     async def stream(self, client: Client, viewer: Viewer) -> AsyncGenerator[dict[str, Any], None]:
         """Run a subscription. Raises Rejected where it cannot begin; a fault on the way is its last result."""
         started = subscribe(**self._arguments(client, viewer))
         source = await started if isawaitable(started) else started
         if isinstance(source, ExecutionResult):
-            raise Rejected([formatted(error) for error in source.errors or ()])
+            raise Rejected(self._placed([formatted(error) for error in source.errors or ()]))
         try:
             async for result in source:
-                yield response(result)
+                yield self._response(result)
         except Exception as error:  # masked and logged in `formatted`
             yield {"data": None, "errors": [formatted(error)]}
         finally:
@@ -128,13 +129,23 @@ class Operation:
             "hide_suggestions": True,
         }
 
+    def _response(self, result: ExecutionResult) -> dict[str, Any]:
+        """Return a result as it is sent. Raises Rejected where nothing was executed."""
+        errors = [formatted(error) for error in result.errors or ()]
+        if result.data is None and errors and all("path" not in error for error in errors):
+            raise Rejected(self._placed(errors))
+        return {"data": result.data, "errors": errors} if errors else {"data": result.data}
 
-def response(result: ExecutionResult) -> dict[str, Any]:
-    """Return a result as it is sent. Raises Rejected where nothing was executed."""
-    errors = [formatted(error) for error in result.errors or ()]
-    if result.data is None and errors and all("path" not in error for error in errors):
-        raise Rejected(errors)
-    return {"data": result.data, "errors": errors} if errors else {"data": result.data}
+    def _placed(self, errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Say in each error about a variable where in it the fault is."""
+        if any("path" in error for error in errors):
+            return errors
+        given = self.request.variables
+        places = misfits(self.runnable.schema, self.node.variable_definitions or (), given) or [deepest(given)]
+        for error, place in zip(errors, places, strict=False):  # of very many only the first are errors
+            if error["message"].startswith("Variable "):
+                error["extensions"]["variable"] = place
+        return errors
 
 
 def is_fault(errors: list[dict[str, Any]]) -> bool:
