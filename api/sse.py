@@ -28,11 +28,11 @@ _COMMENT = b":\n\n"
 
 def single(result: dict[str, Any]) -> Response:
     """Answer a query or mutation of a client that reads nothing but events."""
-    return Response(_next(result) + _COMPLETE, headers=_HEADERS)
+    return Response(_next(encode(result)) + _COMPLETE, headers=_HEADERS)
 
 
-def _next(result: dict[str, Any]) -> bytes:
-    return b"event: next\ndata: " + encode(result) + b"\n\n"
+def _next(result: bytes) -> bytes:
+    return b"event: next\ndata: " + result + b"\n\n"
 
 
 class EventStream(Response):
@@ -40,7 +40,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        results: AsyncGenerator[dict[str, Any], None],
+        results: AsyncGenerator[bytes, None],
         streams: Streams,
         viewer: Callable[[], Awaitable[Viewer | None]],
     ) -> None:
@@ -65,7 +65,7 @@ class EventStream(Response):
                 end.cancel()
             await self._results.aclose()
 
-    async def _step(self) -> dict[str, Any] | None:
+    async def _step(self) -> bytes | None:
         return await anext(self._results, None)
 
     async def _deliver(self, send: Send, ends: list[asyncio.Task[None]]) -> bool:
@@ -92,7 +92,7 @@ class EventStream(Response):
                     quiet_s = 0.0
                     await _write(send, _COMMENT)
         except Rejected as rejected:
-            await _write(send, _next({"errors": rejected.errors}))
+            await _write(send, _next(encode({"errors": rejected.errors})))
             return True
         finally:
             step.cancel()

@@ -203,7 +203,7 @@ class Connection:
                 await self._deliver(operation_id, operation.stream(self._endpoint.client, viewer))
             else:
                 result = await self._endpoint.deadline.run(operation, self._endpoint.client, viewer)
-                await self._next(operation_id, result)
+                await self._send({"id": operation_id, "type": "next", "payload": result})
             last: dict[str, Any] = {"id": operation_id, "type": "complete"}
         except Rejected as rejected:
             last = {"id": operation_id, "type": "error", "payload": rejected.errors}
@@ -213,21 +213,22 @@ class Connection:
         self._operations.pop(operation_id, None)
         await self._send(last)
 
-    async def _deliver(self, operation_id: str, results: AsyncGenerator[dict[str, Any], None]) -> None:
+    async def _deliver(self, operation_id: str, results: AsyncGenerator[bytes, None]) -> None:
+        beginning = b'{"id":' + encode(operation_id) + b',"type":"next","payload":'
         try:
             async for result in results:
-                await self._next(operation_id, result)
+                await self._send_text((beginning + result + b"}").decode())
         finally:
             await results.aclose()
 
-    async def _next(self, operation_id: str, result: dict[str, Any]) -> None:
-        await self._send({"id": operation_id, "type": "next", "payload": result})
-
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(encode(message).decode())
+
+    async def _send_text(self, text: str) -> None:
         """Send a message. One that cannot be sent any more is dropped: whoever reads learns of the end first."""
         if self._socket.application_state is WebSocketState.CONNECTED:
             try:
-                await self._socket.send_text(encode(message).decode())
+                await self._socket.send_text(text)
             except (WebSocketDisconnect, RuntimeError):
                 log.debug("api.socket_gone")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
@@ -14,12 +14,14 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     execute,
-    subscribe,
 )
+from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
-from api.body import not_unicode
+from api.body import encode, not_unicode
 from api.context import Context
 from api.errors import INTERNAL, PARSE_FAILED, VALIDATION_FAILED, formatted
+from api.execution.shared import Scope, inner_variables
 from api.execution.variables import deepest, misfits
 from api.schema.live import Runnable
 from jobs.client import Client
@@ -105,19 +107,43 @@ class Operation:
         result = execute(**self._arguments(client, viewer))
         return self._response(await result if isawaitable(result) else result)
 
-    async def stream(self, client: Client, viewer: Viewer) -> AsyncGenerator[dict[str, Any], None]:
-        """Run a subscription. Raises Rejected where it cannot begin; a fault on the way is its last result."""
-        started = subscribe(**self._arguments(client, viewer))
-        source = await started if isawaitable(started) else started
+    async def stream(self, client: Client, viewer: Viewer) -> AsyncGenerator[bytes, None]:
+        """Run a subscription; each result is JSON, made once for all subscribers who would get the same.
+
+        Raises Rejected where it cannot begin; a fault on the way is its last result.
+        """
+        arguments = self._arguments(client, viewer)
+        variables = arguments.pop("variable_values")
+        executor = ExecutorThrowingOnIncremental.build(**arguments, raw_variable_values=variables)
+        if isinstance(executor, list):
+            raise Rejected(self._placed([formatted(error) for error in executor]))
+        started = create_source_event_stream(executor)
+        source: Any = await started if isawaitable(started) else started
         if isinstance(source, ExecutionResult):
             raise Rejected(self._placed([formatted(error) for error in source.errors or ()]))
+        scope = self._scope(viewer)
+        group = self.runnable.results.join(scope)
         try:
-            async for result in source:
-                yield self._response(result)
+            async for value in source:
+                yield await group.get(value, lambda value: self._make(executor, value))
         except Exception as error:  # masked and logged in `formatted`
-            yield {"data": None, "errors": [formatted(error)]}
+            yield encode({"data": None, "errors": [formatted(error)]})
         finally:
-            await source.aclose()  # type: ignore[attr-defined]  # graphql-core returns an asynchronous generator
+            self.runnable.results.leave(scope)
+            await source.aclose()
+
+    def _make(self, executor: Executor[Any], value: object) -> bytes | Awaitable[bytes]:
+        """Make the result of a value of a subscription."""
+        result = execute_subscription_event(executor.build_per_event_executor(value))
+        return self._finish(result) if isawaitable(result) else encode(self._response(result))
+
+    async def _finish(self, result: Awaitable[ExecutionResult]) -> bytes:
+        return encode(self._response(await result))
+
+    def _scope(self, viewer: Viewer) -> Scope:
+        names = inner_variables(self.prepared, self.node)
+        given = {name: self.request.variables[name] for name in names if name in self.request.variables}
+        return Scope(self.request.query, self.request.operation_name, encode(given), viewer.role)
 
     def _arguments(self, client: Client, viewer: Viewer) -> dict[str, Any]:
         return {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from graphql import GraphQLSchema, assert_valid_schema
 
+from api.execution.shared import SharedResults
 from api.limits import Documents
 from api.schema.base import base_schema
 from api.schema.names import NameClash
@@ -33,6 +34,8 @@ class Runnable:
     """Task: name of its mutation."""
     clashes: Sequence[NameClash]
     """Tasks that got no mutation, and why."""
+    results: SharedResults = field(default_factory=SharedResults)
+    """What subscribers have in common."""
 
 
 def build(tasks: Sequence[TaskDefinition]) -> Runnable:

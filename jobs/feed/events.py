@@ -45,7 +45,7 @@ class EventSubscription:
         return self
 
     async def __anext__(self) -> EventBatch:
-        """Wait for the next batch. Raises InvalidCursor at the first one, and Unavailable while it catches up."""
+        """Wait for the next batch. Raises InvalidCursor at the first one."""
         while not self._ended:
             if self._replay:
                 batch = await self._replay.next(self)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from itertools import groupby
 
 from jobs.broker import Broker
@@ -16,6 +17,8 @@ from jobs.feed.stretch import Stretch, bytes_of
 
 PAGE = 1_000
 """Events that are read at a time to catch up."""
+AT_ONCE = 4
+"""Subscribers who get a page of events at the same time. The others wait, so that the process goes on with its work."""
 KEPT_S = 5.0
 """A passage that nobody has asked for so long is let go."""
 KEPT_MAX_BYTES = 32 * 1024 * 1024
@@ -60,6 +63,14 @@ class Past:
         self._monotonic = monotonic
         self._passages: OrderedDict[Position, Passage] = OrderedDict()
         self._reading = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until this subscriber may have a page of events made for it."""
+        async with self._turns:
+            yield
+            await asyncio.sleep(0)  # the next one is in the next round of the loop, whatever was at hand for this one
 
     async def read(self, after: Position) -> Passage:
         """Return what comes after a position; it may begin before it. Raises Unavailable."""

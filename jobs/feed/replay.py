@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,16 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs.broker import Broker
-from jobs.errors import InvalidCursor
+from jobs.errors import EpochChanged, InvalidCursor, Unavailable
 from jobs.event import Position
 from jobs.feed.batch import EventBatch, Gap, GapReason
-from jobs.feed.hub import Hub
-from jobs.feed.past import PAGE, Passage
+from jobs.feed.hub import RETRY_S, Hub
+from jobs.feed.past import Passage
 
 if TYPE_CHECKING:
     from jobs.feed.events import EventSubscription
-
-__all__ = ["PAGE", "Replay", "after"]
 
 
 class Replay:
@@ -38,11 +37,18 @@ class Replay:
         self._ready = deque[EventBatch]()
 
     async def next(self, subscription: EventSubscription) -> EventBatch | None:
-        """Return the subscription's next batch, None when the hub has the rest. Raises InvalidCursor, Unavailable."""
+        """Return the subscription's next batch, None when the hub has the rest. Raises InvalidCursor.
+
+        While the events cannot be read it waits, as those do who have caught up.
+        """
         while not self._ready:
             if self._target and self.at >= self._target:
                 return None
-            await self._read(subscription)
+            try:
+                async with self._hub.past.turn():
+                    await self._read(subscription)
+            except (Unavailable, EpochChanged):
+                await asyncio.sleep(RETRY_S)
         return self._ready.popleft()
 
     async def _read(self, subscription: EventSubscription) -> None:
