@@ -16,6 +16,7 @@ from jobs.job import Failure, JobSpec, Progress, State
 from jobs.outcome import Complete, RetryLater
 from jobs.services.reconciler import Reconciler
 from tests.factories import make_spec
+from tests.jobs.broker.test_owner import let_leases_run_out
 from tests.jobs.broker.test_queue import QUEUES, finish, push, reserve_one, start_one
 from tests.jobs.hand import Hand
 
@@ -126,11 +127,7 @@ async def _finish(broker: Broker, session: Session, _id: str, job: Reserved) -> 
 
 
 async def _reap(broker: Broker, session: Session, _id: str, job: Reserved) -> None:
-    await broker.reap()
-    for ms in (4_000, 8_000, 12_000):
-        await broker.client.set(keys.CLOCK, ms)
-        await broker.reap()
-    assert await broker.workers() == []
+    await let_leases_run_out(broker, broker.client)
 
 
 async def _discard(broker: Broker, _session: Session, job_id: str, _job: Any) -> None:

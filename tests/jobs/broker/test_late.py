@@ -167,3 +167,36 @@ async def test_what_was_said_before_another_epoch_gives_nothing_away_in_it(broke
     await broker.raise_epoch(2)
     await scripts.run(broker.client, "session", ("keep", session.id, "1", []), "2")
     assert await finish(session, job, Complete("1")) == []
+
+
+async def test_a_run_that_ended_again_is_not_forgotten_for_its_earlier_end(broker: Broker, session: Session) -> None:
+    spec = make_spec()
+    await broker.push([Push(spec=spec)])
+    await finish(session, await start_one(session), Die(Reason.NOT_RETRYABLE, Failure(type="x", message="y")))
+    recorded = await broker.stream.last()
+    await broker.push([Push(spec=spec, run=2)])
+    await finish(session, await start_one(session), Complete("2"))
+    assert await broker.forget(recorded) == 1
+    assert (await broker.jobs([spec.id]))[spec.id].result == 2
+
+
+async def test_a_newer_run_is_not_discarded_for_an_earlier_one(broker: Broker) -> None:
+    spec = make_spec()
+    await broker.push([Push(spec=spec, run=2)])
+    assert await broker.discard([(spec.id, 1)]) == 0
+    assert (await broker.jobs([spec.id]))[spec.id].state is State.QUEUED
+
+
+async def test_whoever_gives_back_late_takes_nothing_from_the_next(broker: Broker, session: Session) -> None:
+    await push(broker)
+    first = await reserve_one(session)
+    await session.put_back([first])
+    second = await reserve_one(session)
+    await session.put_back([first])
+    assert await session.start([second]) == [True]
+
+
+async def test_a_checkpoint_comes_along_with_a_push(broker: Broker, session: Session) -> None:
+    await broker.push([Push(spec=make_spec(), checkpoint='{"value":7}', attempts=1, uncharged=1)], recovered=True)
+    job = await start_one(session)
+    assert (job.checkpoint, job.attempt, job.uncharged) == ('{"value":7}', 2, 1)

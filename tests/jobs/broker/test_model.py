@@ -81,7 +81,7 @@ def walk(server: RedisServer, examples: int, steps: int) -> None:
 
 
 def test_any_sequence_does_what_the_model_does(redis_server: RedisServer) -> None:
-    walk(redis_server, 40, 20)
+    walk(redis_server, 30, 20)
 
 
 @pytest.mark.long
