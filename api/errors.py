@@ -11,7 +11,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.responses import Response
 
 from jobs.clock import new_id
-from jobs.errors import EpochChanged, RequestError, Unavailable
+from jobs.errors import DiskFull, EpochChanged, RequestError, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +21,7 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 INTERNAL = "INTERNAL"
 
 AWAY = "A part that this request needs does not answer now; the same request may succeed later."
+FULL = "The disk of the database is nearly full: no new job is accepted until there is room."
 
 
 def formatted(error: Exception) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _public(error: GraphQLError, cause: BaseException | None) -> tuple[str, dict
         return str(cause), {"code": cause.code, **place}
     if isinstance(cause, Unavailable | EpochChanged):
         log.warning("api.unavailable", code=cause.code, error=str(cause))
-        return AWAY, {"code": cause.code}
+        return FULL if isinstance(cause, DiskFull) else AWAY, {"code": cause.code}
     if cause is None:
         if isinstance(error, GraphQLSyntaxError):
             return error.message, {"code": PARSE_FAILED}
