@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from api.client.link import Link, refusal
+from api.client.link import Link
+from api.client.refusal import refusal
 from api.client.screen import COLOURS, Screen
 from jobs.errors import Refused
 

@@ -113,7 +113,7 @@ def _short(length: timedelta) -> timedelta:
 
 
 async def _enqueue(link: Link, task: str, args: str | None, pairs: list[str], given: dict[str, Any]) -> dict[str, Any]:
-    from api.client.link import refuse
+    from api.client.refusal import refuse
 
     schema = None
     if pairs:

@@ -79,7 +79,7 @@ def show(job_id: Id, url: Url = None, token: Token = None, as_json: AsJson = Fal
     """Show all that is known of a job, with its attempts and the end of its log."""
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import found
+        from api.client.refusal import found
         from api.client.show import print_job
 
         lines = PAGE if screen.as_json else LINES_SHOWN
@@ -146,7 +146,7 @@ def rescue(within: Within = "10s", url: Url = None, token: Token = None, as_json
     length = iso_length(read_length(within))
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import refuse
+        from api.client.refusal import refuse
         from api.client.show import print_rescued
 
         payload = (await link.run(document.JOB_RESCUE, {"within": length}))["jobsRescueStuck"]

@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 
@@ -27,7 +27,6 @@ _SIGNED_OUT = {4401, 4403}
 _AWAY_CODES = {"UNAVAILABLE", "STORE_UNAVAILABLE", "BROKER_UNAVAILABLE", "DISK_FULL", "EPOCH_CHANGED", "INTERNAL"}
 
 Variables = dict[str, Any]
-T = TypeVar("T")
 
 
 class Away(ApiFault):
@@ -201,22 +200,3 @@ class Link:
         if self._is_lost:
             self._is_lost = False
             self._say("The API is back.")
-
-
-def refuse(errors: list[dict[str, Any]]) -> None:
-    """Raise Refused or Missing where a mutation has `userErrors`."""
-    if errors:
-        raise refusal(errors[0])
-
-
-def refusal(error: dict[str, Any]) -> Refused:
-    """Return what a user error means for a command."""
-    kind = Missing if error["code"] == "NOT_FOUND" else Refused
-    return kind(error["message"], reason=error["code"])
-
-
-def found(value: T | None, what: str, name: str) -> T:
-    """Return an object that was asked for by its name. Raises Missing."""
-    if value is None:
-        raise Missing(f'There is no {what} "{name[:128]}".', reason="NOT_FOUND")
-    return value

@@ -44,7 +44,7 @@ def show(name: Name, url: Url = None, token: Token = None, as_json: AsJson = Fal
     """Show one queue and the workers that serve it."""
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import found
+        from api.client.refusal import found
         from api.client.worker_table import print_workers
 
         data = await link.run(document.QUEUE_SHOW, {"name": name})

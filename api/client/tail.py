@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from api.client import document
-from api.client.link import Link, found
+from api.client.link import Link
 from api.client.option import FINAL, Level
+from api.client.refusal import found
 
 PAUSE_S = 0.25
 """A log that has nothing new is read again after so long."""

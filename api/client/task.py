@@ -56,7 +56,7 @@ def show(name: Name, url: Url = None, token: Token = None, as_json: AsJson = Fal
     """Show one task: its arguments, its options, and how to enqueue it."""
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import found
+        from api.client.refusal import found
 
         task = found((await link.run(document.TASK_SHOW, {"name": name}))["task"], "task", name)
         if screen.as_json:

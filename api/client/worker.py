@@ -47,7 +47,7 @@ def show(worker_id: Id, url: Url = None, token: Token = None, as_json: AsJson = 
     """Show all that is known of a worker, and what it runs."""
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import found
+        from api.client.refusal import found
         from api.client.worker_table import print_worker
 
         worker = found((await link.run(document.WORKER_SHOW, {"id": worker_id}))["worker"], "worker", worker_id)
@@ -89,7 +89,7 @@ def update(
         raise typer.BadParameter("Say what to change: --concurrency, --queue.")
 
     async def command(link: Link, screen: Screen) -> None:
-        from api.client.link import refuse
+        from api.client.refusal import refuse
         from api.client.worker_table import print_worker
 
         given = {name: value for name, value in wanted.items() if value is not None}
