@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 import msgspec
+
+from jobs.errors import InvalidCursor
 
 T = TypeVar("T")
 
@@ -29,6 +32,16 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
     before: str | None = None
     backward: bool = False
+
+    def places(self, read: Callable[[str], T]) -> tuple[T | None, T | None]:
+        """Return what the two cursors stand for. Raises InvalidCursor, with the name of the one that is at fault."""
+        found: list[T | None] = []
+        for name, cursor in (("after", self.after), ("before", self.before)):
+            try:
+                found.append(None if cursor is None else read(cursor))
+            except InvalidCursor as error:
+                raise InvalidCursor(str(error), path=(name,)) from None
+        return found[0], found[1]
 
 
 class Counted(msgspec.Struct, frozen=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from jobs.errors import InvalidCursor
 from jobs.page import Direction, Page, PageRequest
-from jobs.store.database import Row
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _VERSION = "1"
 
@@ -37,45 +37,67 @@ class Cursors:
         return text[len(self._prefix) :]
 
 
+class Bounds(NamedTuple):
+    """Between which places is searched. SQLite's index stops at one bound for each side: the nearest must be it."""
+
+    low: str | None = None
+    low_too: bool = False
+    """Whether that place itself is searched as well."""
+    high: str | None = None
+    high_too: bool = False
+
+    def above(self, place: str | None, *, too: bool = False) -> Bounds:
+        """Leave out what lies below the place."""
+        if place is None or (self.low is not None and (self.low, not self.low_too) >= (place, not too)):
+            return self
+        return self._replace(low=place, low_too=too)
+
+    def below(self, place: str | None, *, too: bool = False) -> Bounds:
+        """Leave out what lies above the place."""
+        if place is None or (self.high is not None and (self.high, self.high_too) <= (place, too)):
+            return self
+        return self._replace(high=place, high_too=too)
+
+    def beyond(self, place: str | None, *, up: bool) -> Bounds:
+        """Leave out the place and what a search that goes up, or down, has come by before it."""
+        return self.above(place) if up else self.below(place)
+
+    def up_to(self, place: str | None, *, up: bool) -> Bounds:
+        """Leave out what a search that goes up, or down, comes to behind the place."""
+        return self.below(place, too=True) if up else self.above(place, too=True)
+
+
 class Keyset:
     """SQL of a page: conditions, order and limit over a column that is unique."""
 
     def __init__(self, column: str, direction: Direction, page: PageRequest) -> None:
         self._page = page
-        self._column = column
-        self._up = (direction is Direction.ASC) is not page.backward
+        self.up = (direction is Direction.ASC) is not page.backward
         """Whether the search goes from small to great; a page from the end is searched backwards."""
         ascending = direction is Direction.ASC
         self.after = f"{column} {'>' if ascending else '<'} "
         self.before = f"{column} {'<' if ascending else '>'} "
-        self.towards = f"{column} {'<=' if self._up else '>='} "
-        """Condition that the search goes no further than a place, that place included."""
-        self._order = f"ORDER BY {column} {'ASC' if self._up else 'DESC'}"
-        self.order = f"{self._order} LIMIT {page.limit + 1:d}"
 
-    def nth(self, number: int) -> str:
+    def order(self, column: str) -> str:
+        """Order and limit that give one row more than the page holds."""
+        return f"{self._ordered(column)} LIMIT {self._page.limit + 1:d}"
+
+    def nth(self, number: int, column: str) -> str:
         """Order and limit that give the n-th row alone, of those that the search would look at."""
-        return f"{self._order} LIMIT 1 OFFSET {number - 1:d}"
+        return f"{self._ordered(column)} LIMIT 1 OFFSET {number - 1:d}"
 
-    def first_of(self, places: Sequence[str]) -> str | None:
-        """Return the place that the search comes to first."""
-        if not places:
-            return None
-        return min(places) if self._up else max(places)
+    def _ordered(self, column: str) -> str:
+        return f"ORDER BY {column} {'ASC' if self.up else 'DESC'}"
 
-    def merge(self, rows: Sequence[Row], place: Callable[[Row], str], reached: str | None) -> list[Row]:
-        """Put rows of several searches in order, each once, up to where all of them came."""
-        unique = {place(row): row for row in rows}
-        ordered = sorted(unique, reverse=not self._up)
-        if reached is not None:
-            ordered = [one for one in ordered if (one <= reached if self._up else one >= reached)]
-        return [unique[one] for one in ordered[: self._page.limit + 1]]
+    def first(self, places: Iterable[str]) -> list[str]:
+        """Return the places that the search comes to first, in its order, each once: one more than the page holds."""
+        return sorted(set(places), reverse=not self.up)[: self._page.limit + 1]
 
     def page(
         self,
-        rows: Sequence[Row],
-        read: Callable[[Row], T | None],
-        cursor: Callable[[Row], str],
+        rows: Sequence[R],
+        read: Callable[[R], T | None],
+        cursor: Callable[[R], str],
         reached: str | None = None,
     ) -> Page[T]:
         """Make the page of rows, read with one more than was asked for; without those that `read` makes None of."""

@@ -107,11 +107,12 @@ class Quarantine:
         cursors = Cursors("quarantine", Direction.DESC)
         keyset = Keyset("id", Direction.DESC, page)
         found = Query(self._database.dialect)
-        if page.after is not None:
-            found.where(keyset.after, _number(cursors.read(page.after)))
-        if page.before is not None:
-            found.where(keyset.before, _number(cursors.read(page.before)))
-        sql = f"SELECT {_NAMES} FROM quarantine{found.text()} {keyset.order}"  # noqa: S608  # values are parameters
+        after, before = page.places(lambda cursor: _number(cursors.read(cursor)))
+        if after is not None:
+            found.where(keyset.after, after)
+        if before is not None:
+            found.where(keyset.before, before)
+        sql = f"SELECT {_NAMES} FROM quarantine{found.text()} {keyset.order('id')}"  # noqa: S608  # values are parameters
         rows = await self._database.fetch(sql, found.values)
         return keyset.page(rows, _quarantined, lambda row: cursors.write(row["id"]))
 

@@ -126,11 +126,14 @@ class Search:
         found.where("job_id = ", job_id)
         if level_min > LogLevel.DEBUG:
             found.where("level >= ", int(level_min))
-        if page.after is not None:
-            found.where(keyset.after, _number(cursors.read(page.after)))
-        if page.before is not None:
-            found.where(keyset.before, _number(cursors.read(page.before)))
-        rows = await self._database.fetch(f"SELECT * FROM log_line{found.text()} {keyset.order}", found.values)  # noqa: S608  # values are parameters
+        if level_min >= LogLevel.WARNING:
+            found.conditions.append("level >= 30")  # as the partial index says it
+        after, before = page.places(lambda cursor: _number(cursors.read(cursor)))
+        if after is not None:
+            found.where(keyset.after, after)
+        if before is not None:
+            found.where(keyset.before, before)
+        rows = await self._database.fetch(f"SELECT * FROM log_line{found.text()} {keyset.order('id')}", found.values)  # noqa: S608  # values are parameters
         reader = Reader(LOG_LINE, log_line_of)
         lines = keyset.page(rows, reader, lambda row: cursors.write(row["id"]))
         await self._quarantine.note(reader.damaged)

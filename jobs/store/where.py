@@ -1,27 +1,17 @@
-"""Which jobs are meant: from a JobWhere to SQL.
-
-One part of a filter, the `lead`, is served by an index that gives the jobs in the order of their ids. The rest is
-looked at job by job, so a search looks at no more than a window of jobs and says up to where it came (search.py).
-"""
+"""Which jobs are meant: from a JobWhere, and from the leads of its plan, to SQL."""
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
 import orjson
 
-from jobs.job import State
+from jobs.store.cursor import Bounds
 from jobs.store.database import Dialect, among, array
+from jobs.store.lead import Lead, span
 from jobs.where import BRANCHES, DOCUMENTS, TIMES, JobWhere, PathWhere, Scalar, Step, TimeRange
-
-SLACK_MS = 3_600_000
-"""How far the time in a job's id and its created_ms may lie apart (two clocks)."""
-BRANCHES_MAX = 8
-"""An index is read for so many values beside each other; for more, the jobs are looked at one by one."""
 
 _COLUMNS = {
     "states": "job.state",
@@ -33,17 +23,8 @@ _COLUMNS = {
     "reasons": "job.reason",
     "parents": "job.retry_of",
 }
-_INDEXED: tuple[tuple[str, ...], ...] = (
-    ("keys",),
-    ("parents",),
-    ("tags",),
-    ("owners",),
-    ("queues", "tasks", "states"),
-    ("states",),
-    ("tasks",),
-    ("queues",),
-)
-"""Lists that an index serves, the most telling ones first."""
+_PARTIAL = {"states": "job.state <> 'COMPLETED'", "error": "job.error IS NOT NULL"}
+"""Conditions of partial indexes, word for word; the others follow from the lead's own."""
 _TIMES = {
     "created": "job.created_ms",
     "updated": "job.updated_ms",
@@ -53,13 +34,19 @@ _TIMES = {
 }
 
 
-class Query:
-    """Conditions and their values, as they are put together."""
+_ESCAPED = set("\"\\/<>&'")
+"""What some writers of JSON write in another way; and what is not ASCII."""
 
-    def __init__(self, dialect: Dialect) -> None:
+
+class Query:
+    """Conditions and their values, as they are put together. Several may share their values."""
+
+    def __init__(self, dialect: Dialect, values: list[Any] | None = None) -> None:
         self.dialect = dialect
-        self.joins = ""
-        self.values: list[Any] = []
+        self.table = "job"
+        self.key = "job.id"
+        """The column that orders the jobs by creation."""
+        self.values: list[Any] = [] if values is None else values
         self.conditions: list[str] = []
 
     def value(self, value: Any) -> str:
@@ -80,59 +67,41 @@ class Query:
         self.values.append(array(self.dialect, [str(value) for value in values]))
         return among(self.dialect, column, len(self.values))
 
-    @property
-    def key(self) -> str:
-        """The column that orders the jobs by creation."""
-        return "job_tag.job_id" if self.joins else "job.id"
-
     def text(self) -> str:
-        """Return joins and conditions."""
-        return f"{self.joins} WHERE {' AND '.join(self.conditions)}" if self.conditions else self.joins
+        """Return the conditions."""
+        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """How a filter is searched for."""
-
-    leads: tuple[JobWhere, ...]
-    """Each is served by an index; together they have all jobs that are meant. One without parts: all jobs by id."""
-    rest: JobWhere | None
-    """What is left to be looked at job by job; None: nothing, the indexes alone decide."""
-
-
-def plan(where: JobWhere) -> Plan:
-    """Choose the index."""
-    for names in _INDEXED:
-        lists = [getattr(where, name) for name in names]
-        if not all(lists) or ("states" in names and State.COMPLETED in where.states):
-            continue  # the indexes over states leave COMPLETED out, which nearly all jobs are
-        combinations = list(itertools.product(*lists))
-        if len(combinations) > BRANCHES_MAX:
-            continue
-        leads = [
-            msgspec.structs.replace(JobWhere(), **{name: (value,) for name, value in zip(names, one, strict=True)})
-            for one in combinations
-        ]
-        rest = msgspec.structs.replace(where, **dict.fromkeys(names, ()))
-        return Plan(tuple(leads), None if rest == JobWhere() else rest)
-    return Plan((JobWhere(),), None if where == JobWhere() else where)
-
-
-def lead_query(dialect: Dialect, lead: JobWhere, created: TimeRange | None) -> Query:
-    """Write the conditions that one index serves; `created` narrows the ids, which begin with their time."""
-    found = Query(dialect)
-    for tag in lead.tags:  # in the order of the tag's index, so that a page needs no sorting
-        found.joins = " JOIN job_tag ON job_tag.job_id = job.id"
-        found.where("job_tag.tag = ", tag)
-    for name, column in _COLUMNS.items():
-        for value in getattr(lead, name):
-            found.where(f"{column} = ", value)
-    if lead.states:
-        found.conditions.append("job.state <> 'COMPLETED'")  # as the partial indexes say it
-    if created is not None and created.from_ms is not None:
-        found.where(f"{found.key} >= ", _id_at(created.from_ms - SLACK_MS))
-    if created is not None and created.until_ms is not None:
-        found.where(f"{found.key} < ", _id_at(created.until_ms + SLACK_MS))
+def lead_query(dialect: Dialect, lead: Lead, bounds: Bounds, values: list[Any] | None = None) -> Query:
+    """Write the conditions that one index serves."""
+    found = Query(dialect, values)
+    if lead.names == ("tags",):  # in the order of the tag's index, so that a page needs no sorting
+        found.table, found.key = "job_tag", "job_tag.job_id"
+        found.where("job_tag.tag = ", lead.values[0])
+    else:
+        for name, value in zip(lead.names, lead.values, strict=False):
+            found.where(f"{_COLUMNS[name]} = ", value)
+    found.conditions += [_PARTIAL[name] for name in lead.names if name in _PARTIAL]
+    if bounds.low is not None:
+        found.where(f"{found.key} {'>=' if bounds.low_too else '>'} ", bounds.low)
+    if bounds.high is not None:
+        found.where(f"{found.key} {'<=' if bounds.high_too else '<'} ", bounds.high)
     return found
+
+
+def bounds_of(where: JobWhere) -> Bounds:
+    """Return between which ids, which begin with their time, all jobs are that are meant."""
+    first_ms, last_ms = span(where)
+    low = None if first_ms is None else _id_at(first_ms)
+    return Bounds().above(low, too=True).below(None if last_ms is None else _id_at(last_ms))
+
+
+def look_closer(query: Query, where: JobWhere) -> None:
+    """Add all of a filter as a condition that no index is chosen for: those of the lead have to do."""
+    one = f"CASE WHEN {condition(query, where)} THEN TRUE ELSE FALSE END"
+    if query.table != "job":
+        one = f"(SELECT {one} FROM job WHERE job.id = {query.key})"  # noqa: S608  # our own text
+    query.conditions.append(one)
 
 
 def _id_at(ms: int) -> str:
@@ -144,8 +113,9 @@ def condition(query: Query, where: JobWhere) -> str:
     """Write all of a filter as one condition; the values go into the query."""
     parts = [query.any_of(column, getattr(where, name)) for name, column in _COLUMNS.items() if getattr(where, name)]
     if where.tags:
-        tag = query.any_of("tag", where.tags)
-        parts.append(f"job.id IN (SELECT job_id FROM job_tag WHERE {tag})")  # noqa: S608  # our own text
+        tag = query.any_of("other.tag", where.tags)
+        # The OFFSET keeps PostgreSQL from reading all jobs of the tags at once.
+        parts.append(f"EXISTS (SELECT 1 FROM job_tag AS other WHERE other.job_id = job.id AND {tag} LIMIT 1 OFFSET 0)")  # noqa: S608  # our own text
     if where.error:
         parts.append(_within_error(query, where.error))
     for name in TIMES:
@@ -180,8 +150,13 @@ def _within_time(query: Query, column: str, span: TimeRange | None) -> list[str]
 def _within_error(query: Query, text: str) -> str:
     wanted = query.value(text)
     if query.dialect == "sqlite":
-        return _either(f"instr(json_extract(job.error, '$.{name}'), {wanted}) > 0" for name in ("type", "message"))
-    return _either(f"strpos(job.error::jsonb ->> '{name}', {wanted}::text) > 0" for name in ("type", "message"))
+        found = _either(f"instr(json_extract(job.error, '$.{name}'), {wanted}) > 0" for name in ("type", "message"))
+        first = f"instr(job.error, {wanted}) > 0"
+    else:
+        found = _either(f"strpos(job.error::jsonb ->> '{name}', {wanted}::text) > 0" for name in ("type", "message"))
+        first = f"strpos(job.error, {wanted}::text) > 0"
+    # Text that JSON writes as it is can be looked for in the JSON, which is faster than to read it.
+    return f"({first} AND {found})" if text.isascii() and text.isprintable() and not _ESCAPED & set(text) else found
 
 
 # Values within documents: SQLite has functions over JSON, PostgreSQL a type
@@ -192,7 +167,7 @@ def _within_sqlite(query: Query, column: str, one: PathWhere) -> list[str]:
     kind, value = f"json_type({column}, {path})", f"json_extract({column}, {path})"
     parts = []
     if one.equals:
-        parts.append(_either(_equals_sqlite(query, kind, value, other) for other in one.equals))
+        parts.append(_either(_equals_sqlite(query, kind, value, one.equals)))
     if one.contains:
         parts.append(f"({kind} = 'text' AND instr({value}, {query.value(one.contains)}) > 0)")
     for sign, bound in ((">=", one.at_least), ("<=", one.at_most)):
@@ -203,23 +178,24 @@ def _within_sqlite(query: Query, column: str, one: PathWhere) -> list[str]:
     return parts
 
 
-def _equals_sqlite(query: Query, kind: str, value: str, other: Scalar) -> str:
-    match other:
-        case None:
-            return f"{kind} = 'null'"
-        case bool():
-            return f"{kind} = '{'true' if other else 'false'}'"
-        case str():
-            return f"({kind} = 'text' AND {value} = {query.value(other)})"
-        case _:
-            return f"({kind} IN ('integer', 'real') AND {value} = {query.value(other)})"
+def _equals_sqlite(query: Query, kind: str, value: str, others: Sequence[Scalar]) -> list[str]:
+    texts = [other for other in others if isinstance(other, str)]
+    numbers = [other for other in others if isinstance(other, int | float) and not isinstance(other, bool)]
+    names = [orjson.dumps(other).decode() for other in others if other is None or isinstance(other, bool)]
+    parts = [f"{kind} = '{name}'" for name in names]
+    if texts:
+        parts.append(f"({kind} = 'text' AND {value} IN ({', '.join(map(query.value, texts))}))")
+    if numbers:
+        parts.append(f"({kind} IN ('integer', 'real') AND {value} IN ({', '.join(map(query.value, numbers))}))")
+    return parts
 
 
 def _within_postgres(query: Query, column: str, one: PathWhere) -> list[str]:
     value = column + "".join(f" -> {_step_postgres(query, step)}" for step in one.steps)
     parts = []
     if one.equals:
-        parts.append(_either(f"({value}) = {query.value(_json(other))}::jsonb" for other in one.equals))
+        wanted = query.value([_json(other) for other in one.equals])
+        parts.append(f"({value}) = ANY({wanted}::text[]::jsonb[])")
     if one.contains:
         wanted = query.value(one.contains)
         parts.append(f"(jsonb_typeof({value}) = 'string' AND strpos(({value}) #>> '{{}}', {wanted}::text) > 0)")

@@ -12,14 +12,15 @@ import pytest
 
 from jobs.clock import new_id, now_ms
 from jobs.errors import InvalidCursor
-from jobs.job import FINAL, Durability, Job, JobSpec, LogLevel, State
+from jobs.job import FINAL, Durability, Job, JobSpec, LogLevel, Reason, State
 from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.store import Store
 from jobs.store.config import sqlite_path
 from jobs.store.cursor import Keyset
+from jobs.store.lead import plans
 from jobs.store.rows import args_of
 from jobs.store.sqlite import numbered
-from jobs.store.where import lead_query, plan
+from jobs.store.where import bounds_of, lead_query
 from jobs.where import JobWhere, TimeRange, fits
 from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
@@ -135,7 +136,7 @@ async def test_a_search_that_looks_job_by_job_says_how_far_it_came(
         JobWhere(finished=TimeRange(from_ms=1)),
         JobWhere(states=(State.COMPLETED,)),
         JobWhere(queues=("queue0", "queue2"), none=(JobWhere(tasks=("task1",)),)),
-        JobWhere(tags=("t0", "t1"), error="boom"),
+        JobWhere(tags=("t0", "t1"), none=(JobWhere(error="boom"),)),
     ):
         expected = [job for job in jobs if fits(where, job)]
         for direction, backward in product(Direction, (False, True)):
@@ -155,6 +156,45 @@ async def test_a_search_that_looks_job_by_job_says_how_far_it_came(
         counted = await store.search.count(where)
         assert not counted.whole
         assert counted.value <= len(expected)
+
+
+async def test_a_search_that_takes_long_ends_with_what_it_has(
+    store: Store, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.job_search.FIRST", 32)
+    monkeypatch.setattr("jobs.store.job_search.LOOK_MS", 0.0)
+    where = JobWhere(finished=TimeRange(from_ms=1))
+    page = await store.search.jobs(where, PageRequest(limit=100))
+    assert page.items == [job for job in jobs[:7:-1] if fits(where, job)]
+    assert page.reached
+    assert page.has_next
+    assert await store.search.count(where) == Counted(len(page.items), False)
+    rest = await store.search.jobs(where, PageRequest(limit=100, after=page.reached))
+    assert rest.items == [job for job in jobs[7::-1] if fits(where, job)]
+    assert rest.reached is None
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        JobWhere(tags=("t0",), queues=("queue3",), owners=("u3",)),
+        JobWhere(every=(JobWhere(queues=("queue2",)), JobWhere(every=(JobWhere(states=(State.ACTIVE,)),)))),
+        JobWhere(tags=("t0",), none=(JobWhere(states=tuple(state for state in State if state is not State.DEAD)),)),
+        JobWhere(some=(JobWhere(tags=("rare",)), JobWhere(states=(State.RETRYING,), tasks=("task0",)))),
+        JobWhere(tasks=("task0",), error="boom"),
+    ],
+)
+async def test_what_an_index_makes_short_is_found_whole(
+    store: Store, jobs: list[Job], monkeypatch: pytest.MonkeyPatch, where: JobWhere
+) -> None:
+    """The window holds 12 of 40 jobs: of the indexes that could lead, the one with fewer has to."""
+    monkeypatch.setattr("jobs.store.job_search.WINDOW", 12)
+    expected = [job for job in jobs if fits(where, job)]
+    for direction in Direction:
+        page = await store.search.jobs(where, PageRequest(limit=100), direction)
+        assert page.items == (expected if direction is Direction.ASC else expected[::-1])
+        assert page.reached is None
+    assert await store.search.count(where) == Counted(len(expected), True)
 
 
 async def test_a_window_between_two_cursors(store: Store, jobs: list[Job]) -> None:
@@ -262,11 +302,13 @@ PLANS = {
     "INDEX idx_job_owner (owner=?)": JobWhere(owners=("u",)),
     "INDEX idx_job_key (key=?)": JobWhere(keys=("k",)),
     "INDEX idx_job_parent (retry_of=?)": JobWhere(parents=("p",)),
+    "INDEX idx_job_reason (reason=?)": JobWhere(reasons=(Reason.POISON,)),
+    "INDEX idx_job_error": JobWhere(error="boom"),
     "INDEX idx_job_queue_fda951 (queue=?)": JobWhere(queues=("q",)),
     "INDEX idx_job_task_7fcb9e (task=?)": JobWhere(tasks=("t",)),
     "INDEX sqlite_autoindex_job_tag_1 (tag=?)": JobWhere(tags=("t",)),
     "INDEX sqlite_autoindex_job_1 (id>? AND id<?)": JobWhere(created=TimeRange(from_ms=1, until_ms=2)),
-    "SCAN job USING INDEX sqlite_autoindex_job_1": JobWhere(),
+    "SCAN job USING COVERING INDEX sqlite_autoindex_job_1": JobWhere(),
 }
 
 
@@ -276,10 +318,10 @@ async def test_every_filter_has_an_index_that_gives_the_order(database_url: str)
     assert path
     with closing(sqlite3.connect(path)) as connection:
         for index, where in PLANS.items():
-            (lead,) = plan(where).leads
-            found = lead_query("sqlite", lead, where.created)
+            (lead,) = plans(where)[0].leads
+            found = lead_query("sqlite", lead, bounds_of(where))
             keyset = Keyset(found.key, Direction.DESC, PageRequest())
-            sql = f"EXPLAIN QUERY PLAN SELECT job.id, args FROM job{found.text()} {keyset.order}"  # noqa: S608  # values are parameters
+            sql = f"EXPLAIN QUERY PLAN SELECT {found.key} FROM {found.table}{found.text()} {keyset.order(found.key)}"  # noqa: S608  # values are parameters
             steps = [row[3] for row in connection.execute(numbered(sql), found.values)]
             assert any(index in step for step in steps), steps
             assert not any("ORDER BY" in step for step in steps), steps

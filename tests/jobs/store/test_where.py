@@ -15,6 +15,7 @@ from jobs.errors import InvalidOption
 from jobs.job import Failure, Job, Priority, Reason, State
 from jobs.page import Counted, Direction, PageRequest
 from jobs.store import Store
+from jobs.store.lead import lifted
 from jobs.where import JobWhere, PathWhere, TimeRange, check, fits
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
@@ -185,6 +186,27 @@ async def test_both_databases_agree_with_the_predicate(store: Store, story: Stor
         assert await store.search.count(where) == Counted(len(expected), True)
         found_something += 0 < len(expected) < len(jobs)
     assert found_something > 50
+
+
+async def test_a_filter_written_with_fewer_branches_is_the_same_filter(store: Store, story: Story) -> None:
+    jobs = await fill(store, story)
+
+    @settings(
+        max_examples=400,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(WHERES)
+    def compare(where: JobWhere) -> None:
+        lean = lifted(where)
+        assert [fits(lean, job) for job in jobs] == [fits(where, job) for job in jobs]
+
+    compare()
+    assert lifted(JobWhere(every=(JobWhere(every=(JobWhere(tags=("a",)),)), JobWhere(owners=("b",))))) == JobWhere(
+        tags=("a",), owners=("b",)
+    )
 
 
 @pytest.mark.parametrize(

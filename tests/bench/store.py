@@ -1,0 +1,347 @@
+"""How long the store takes for every list, filter, count and look-up, over as many jobs as are asked for.
+
+Each query is one call of a method of the store, with other values each time, after calls that do not count.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobs.job import Job, LogLevel, Priority, Reason, State
+from jobs.page import Counted, Direction, Page, PageRequest
+from jobs.queries.job import COUNT_MAX
+from jobs.store import Store
+from jobs.where import JobWhere, PathWhere, TimeRange
+from tests.bench import fill
+
+RUNS = 20
+WARM = 6
+"""Calls that do not count: PostgreSQL plans a statement anew for the first five."""
+TARGET_MS = 20.0
+ROWS = 1_000_000
+
+Ask = Callable[[random.Random], Awaitable[Any]]
+
+
+class Timed(msgspec.Struct):
+    """One query."""
+
+    median_ms: float
+    p95_ms: float
+    cut_short: int
+    """Percent of the answers that were bounded and said so."""
+    found: float
+    """Items of an answer, on average."""
+    held: bool
+    """Whether 95 % of the answers came in time."""
+
+
+def _values(chance: random.Random) -> dict[str, JobWhere]:
+    """Every part of a filter by itself, and what is hard to find."""
+    number = chance.randrange
+    task, queue = f"task{(n := number(20))}", f"queue{n % 10}"
+    owner, small = f"user{number(1, 4)}", f"user{number(5_000, 10_000)}"
+    batch = f"batch-{number(20)}"
+    user = PathWhere(path="user.id", equals=(number(1_000_000),))
+    dry = PathWhere(path="dry", equals=(True,))
+    return {
+        "all": JobWhere(),
+        "queue": JobWhere(queues=(queue,)),
+        "queue: rare": JobWhere(queues=("rare",)),
+        "queue: unknown": JobWhere(queues=("none",)),
+        "task": JobWhere(tasks=(task,)),
+        "task: rare": JobWhere(tasks=("yearly",)),
+        "state: completed": JobWhere(states=(State.COMPLETED,)),
+        "state: dead": JobWhere(states=(State.DEAD,)),
+        "state: open": JobWhere(states=(chance.choice([State.ACTIVE, State.QUEUED, State.RETRYING, State.SCHEDULED]),)),
+        "state: final": JobWhere(states=(State.COMPLETED, State.DEAD, State.CANCELLED)),
+        "state: blocked": JobWhere(states=(State.BLOCKED,)),
+        "states: not completed": JobWhere(states=tuple(state for state in State if state is not State.COMPLETED)),
+        "queue task state": JobWhere(queues=(queue,), tasks=(task,), states=(State.DEAD,)),
+        "queue task state: elsewhere": JobWhere(queues=(queue,), tasks=(f"task{n - 1}",), states=(State.DEAD,)),
+        "queue task: elsewhere": JobWhere(queues=("rare",), tasks=(task,)),
+        "queue state": JobWhere(queues=(queue,), states=(State.DEAD,)),
+        "task state": JobWhere(tasks=(task,), states=(State.CANCELLED,)),
+        "task completed": JobWhere(tasks=(task,), states=(State.COMPLETED,)),
+        "8 queues": JobWhere(queues=tuple(f"queue{n}" for n in range(8))),
+        "20 tasks": JobWhere(tasks=tuple(f"task{n}" for n in range(20))),
+        "100 owners": JobWhere(owners=tuple(f"user{number(1, 10_000)}" for _ in range(100))),
+        "owner: large": JobWhere(owners=(owner,)),
+        "owner: small": JobWhere(owners=(small,)),
+        "owner: unknown": JobWhere(owners=("nobody",)),
+        "owner dead": JobWhere(owners=(owner,), states=(State.DEAD,)),
+        "tag: common": JobWhere(tags=("common",)),
+        "tag: batch": JobWhere(tags=(batch,)),
+        "tag: seldom": JobWhere(tags=("seldom",)),
+        "tag: rare": JobWhere(tags=("rare",)),
+        "tag: unknown": JobWhere(tags=("none",)),
+        "tag common, state dead": JobWhere(tags=("common",), states=(State.DEAD,)),
+        "tag common, owner large": JobWhere(tags=("common",), owners=(owner,)),
+        "tag common, owner small": JobWhere(tags=("common",), owners=(small,)),
+        "tag old batch, tag common": JobWhere(every=(JobWhere(tags=(batch,)), JobWhere(tags=("common",)))),
+        "tag two batches (none)": JobWhere(every=(JobWhere(tags=("batch-1",)), JobWhere(tags=("batch-3",)))),
+        "tag common, rare queue": JobWhere(tags=("common",), queues=("rare",)),
+        "100 tags": JobWhere(tags=tuple(f"batch-{number(200)}" for _ in range(100))),
+        "key": JobWhere(keys=(f"key-{number(1_000_000)}",)),
+        "parent": JobWhere(parents=(f"parent-{number(1_000)}",)),
+        "priority: critical": JobWhere(priorities=(Priority.CRITICAL,)),
+        "reason": JobWhere(reasons=(Reason.NOT_RETRYABLE,)),
+        "reason: rare": JobWhere(reasons=(Reason.POISON,)),
+        "reason: none": JobWhere(reasons=(Reason.EXPIRED,)),
+        "reason, state dead": JobWhere(states=(State.DEAD,), reasons=(Reason.EXPIRED,)),
+        "error: common": JobWhere(error="Timeout"),
+        "error, state dead": JobWhere(states=(State.DEAD,), error="Timeout after"),
+        "error: none": JobWhere(error=f"no such text {number(1000)}"),
+        "error: none, state dead": JobWhere(states=(State.DEAD,), error=f"no such text {number(1000)}"),
+        "args: user": JobWhere(args=(user,)),
+        "args: user, queue": JobWhere(args=(user,), queues=(queue,)),
+        "args: user, owner": JobWhere(args=(user,), owners=(owner,)),
+        "args: common": JobWhere(args=(dry,)),
+        "args: many": JobWhere(args=(user, dry, PathWhere(path="items[0].sku", contains="s-9"))),
+        "args: text": JobWhere(args=(PathWhere(path="text", contains="nothing of this"),)),
+        "args: number": JobWhere(args=(PathWhere(path="amount", at_least=99.9), PathWhere(path="dry", at_least=2))),
+        "args: 100 values": JobWhere(args=(PathWhere(path="user.id", equals=tuple(-n for n in range(1, 101))),)),
+        "metadata": JobWhere(metadata=(PathWhere(path="trace", equals=(f"t-{number(1_000_000)}",)),)),
+        "none: completed": JobWhere(none=(JobWhere(states=(State.COMPLETED,)),)),
+        "none: queues": JobWhere(none=(JobWhere(queues=tuple(f"queue{n}" for n in range(10))),)),
+        "none: tag, owner": JobWhere(none=(JobWhere(tags=(f"region-{number(4)}",)),), owners=(owner,)),
+        "none: everything": JobWhere(none=(JobWhere(created=TimeRange(from_ms=0)),)),
+        "some: owner or dead": JobWhere(some=(JobWhere(owners=(owner,)), JobWhere(states=(State.DEAD,)))),
+        "some: small or rare": JobWhere(some=(JobWhere(owners=(small,)), JobWhere(tags=("rare",)))),
+        "some: tag or args": JobWhere(some=(JobWhere(tags=("rare",)), JobWhere(args=(user,)))),
+        "every: owner, queue": JobWhere(every=(JobWhere(owners=(small,)), JobWhere(queues=(queue,)))),
+    }  # fmt: skip
+
+
+def _times(chance: random.Random, first_ms: int, last_ms: int) -> dict[str, JobWhere]:
+    """Spans of time: an hour within the ninety days, and those at their ends."""
+    at_ms = chance.randrange(first_ms, last_ms - 7_200_000)
+    hour = TimeRange(from_ms=at_ms, until_ms=at_ms + 3_600_000)
+    ends = {
+        "an hour": hour,
+        "first hour": TimeRange(until_ms=first_ms + 3_600_000),
+        "last hour": TimeRange(from_ms=last_ms - 3_600_000),
+        "later": TimeRange(from_ms=last_ms + 864_000_000),
+        "before": TimeRange(until_ms=first_ms - 864_000_000),
+    }
+    wheres = {
+        f"{name}: {end}": msgspec.structs.replace(JobWhere(), **{name: span})
+        for name in ("created", "updated", "scheduled", "started", "finished")
+        for end, span in ends.items()
+    }
+    queue = f"queue{chance.randrange(10)}"
+    return wheres | {
+        "created: an hour, queue": JobWhere(created=hour, queues=(queue,)),
+        "created: an hour, state dead": JobWhere(created=hour, states=(State.DEAD,)),
+        "created: an hour, tag common": JobWhere(created=hour, tags=("common",)),
+        "finished: an hour, queue": JobWhere(finished=hour, queues=(queue,)),
+    }
+
+
+class Bench:
+    """The queries over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._jobs: list[Job] = []
+        self.asks: dict[str, Ask] = {}
+
+    async def prepare(self) -> None:
+        """Gather jobs of all times to ask for."""
+        search = self._store.search
+        newest = (await search.jobs(JobWhere(), PageRequest(limit=1))).items[0]
+        oldest = (await search.jobs(JobWhere(), PageRequest(limit=1), Direction.ASC)).items[0]
+        self._first_ms, self._last_ms = oldest.created_ms, newest.created_ms
+        chance = random.Random(5)  # noqa: S311  # data for a bench
+        for _ in range(200):
+            at_ms = chance.randrange(self._first_ms, self._last_ms)
+            where = JobWhere(created=TimeRange(from_ms=at_ms))
+            self._jobs += (await search.jobs(where, PageRequest(limit=1), Direction.ASC)).items
+        self._lists()
+        self._singles()
+        self._services()
+
+    def _wheres(self, chance: random.Random) -> dict[str, JobWhere]:
+        return _values(chance) | _times(chance, self._first_ms, self._last_ms)
+
+    def _lists(self) -> None:
+        search = self._store.search
+        for name in self._wheres(random.Random(0)):  # noqa: S311  # as above
+            for direction in Direction:
+
+                async def page(chance: random.Random, name: str = name, direction: Direction = direction) -> Page[Job]:
+                    return await search.jobs(self._wheres(chance)[name], PageRequest(limit=100), direction)
+
+                self.asks[f"jobs {name} {direction}"] = page
+
+            async def count(chance: random.Random, name: str = name) -> Counted:
+                return await search.count(self._wheres(chance)[name], COUNT_MAX)
+
+            self.asks[f"count {name}"] = count
+        for name in ("all", "queue", "tag: common", "state: dead", "owner: large", "state: completed", "args: common"):
+            self._deep(name)
+
+    def _deep(self, name: str) -> None:
+        search = self._store.search
+        cursors: list[str] = []
+
+        async def learn(chance: random.Random) -> None:
+            """Cursors of this list, at any depth."""
+            for job in chance.sample(self._jobs, 20):
+                where = JobWhere(created=TimeRange(until_ms=job.created_ms))
+                cursors.extend((await search.jobs(where, PageRequest(limit=1))).cursors)
+
+        async def after(chance: random.Random) -> Page[Job]:
+            if not cursors:
+                await learn(chance)
+            asked = PageRequest(limit=100, after=chance.choice(cursors))
+            return await search.jobs(self._wheres(chance)[name], asked)
+
+        async def before(chance: random.Random) -> Page[Job]:
+            asked = PageRequest(limit=100, before=chance.choice(cursors), backward=True)
+            return await search.jobs(self._wheres(chance)[name], asked)
+
+        async def last(chance: random.Random) -> Page[Job]:
+            return await search.jobs(self._wheres(chance)[name], PageRequest(limit=100, backward=True))
+
+        self.asks |= {f"jobs {name}, deep": after, f"jobs {name}, backwards": before, f"jobs {name}, last": last}
+
+    def _singles(self) -> None:
+        search, quarantine = self._store.search, self._store.quarantine
+
+        def ids(chance: random.Random, number: int) -> list[str]:
+            return [job.id for job in chance.sample(self._jobs, number)]
+
+        async def talker() -> str:
+            return (await search.jobs(JobWhere(states=(State.DEAD,)), PageRequest(limit=1))).items[0].id
+
+        async def logs(chance: random.Random) -> Any:
+            return await search.logs(ids(chance, 1)[0], PageRequest(limit=100))
+
+        async def many_logs(_: random.Random) -> Any:
+            return await search.logs(await talker(), PageRequest(limit=100))
+
+        async def errors_in_many_logs(_: random.Random) -> Any:
+            return await search.logs(await talker(), PageRequest(limit=100), level_min=LogLevel.ERROR)
+
+        async def deep_quarantine(_: random.Random) -> Any:
+            first = await quarantine.page(PageRequest(limit=100))
+            return await quarantine.page(PageRequest(limit=100, after=first.cursors[-1]))
+
+        self.asks |= {
+            "job": lambda chance: search.job(ids(chance, 1)[0]),
+            "job: unknown": lambda _: search.job("none"),
+            "jobs by id: 100": lambda chance: search.jobs_by_id(ids(chance, 100)),
+            "args": lambda chance: search.args(ids(chance, 1)[0]),
+            "attempts: 100 jobs": lambda chance: search.attempts(ids(chance, 100)),
+            "logs": logs,
+            "logs: 100,000 lines": many_logs,
+            "logs: errors among 100,000 lines": errors_in_many_logs,
+            "queues": lambda _: search.queues(),
+            "tasks": lambda _: self._store.catalogue.tasks(),
+            "tasks: version": lambda _: self._store.catalogue.version(),
+            "quarantine": lambda _: quarantine.page(PageRequest(limit=100)),
+            "quarantine: second page": deep_quarantine,
+            "quarantine: count": lambda _: quarantine.count(),
+            "quarantine: one": lambda _: quarantine.find("5000"),
+        }
+
+    def _services(self) -> None:
+        search = self._store.search
+
+        def ids(chance: random.Random, number: int) -> list[str]:
+            return [chance.choice(self._jobs).id for _ in range(number)]
+
+        self.asks |= {
+            "services: unpushed": lambda _: search.unpushed(created_before_ms=self._last_ms + 864_000_000, limit=1_000),
+            "services: unfinished": lambda chance: search.unfinished(after_id=ids(chance, 1)[0], limit=1_000),
+            "services: unfinished, from the first": lambda _: search.unfinished(after_id="", limit=1_000),
+            "services: open rows": lambda _: search.open_rows(after_id="", limit=1_000),
+            "services: final among 1,000": lambda chance: search.final_among(ids(chance, 1_000)),
+            "services: unfinished among 1,000": lambda chance: search.unfinished_among(ids(chance, 1_000)),
+        }
+
+
+async def _time(ask: Ask, name: str) -> Timed:
+    chance = random.Random(name)  # noqa: S311  # data for a bench
+    times: list[float] = []
+    cut, found = 0, 0
+    for number in range(WARM + RUNS):
+        began = time.perf_counter()
+        answer = await ask(chance)
+        took_ms = (time.perf_counter() - began) * 1000
+        if number >= WARM:
+            times.append(took_ms)
+            cut += _is_cut_short(answer)
+            found += _found(answer)
+    times.sort()
+    median_ms, p95_ms = statistics.median(times), times[int(len(times) * 0.95) - 1]
+    return Timed(round(median_ms, 2), round(p95_ms, 2), 100 * cut // RUNS, found / RUNS, p95_ms <= TARGET_MS)
+
+
+def _is_cut_short(answer: object) -> bool:
+    match answer:
+        case Page():
+            return answer.reached is not None
+        case Counted():
+            return not answer.whole
+        case _:
+            return False
+
+
+def _found(answer: Any) -> int:
+    match answer:
+        case Page():
+            return len(answer.items)
+        case Counted():
+            return answer.value
+        case list() | dict():
+            return len(answer)
+        case _:
+            return answer is not None
+
+
+@contextmanager
+def _database(url: str) -> Iterator[str]:
+    if url:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="qq-bench-") as name:
+        yield f"sqlite://{Path(name) / 'bench.db'}"
+
+
+async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[str, Any]:
+    """Time every query over a database with `rows` jobs: a new one of SQLite, or `database`, which is filled if empty.
+
+    `above` names the queries of which more than 5 % took longer than 20 ms.
+    """
+    with _database(database) as url:
+        began = time.perf_counter()
+        await fill.fill(url, rows)
+        fill_s = time.perf_counter() - began
+        store = await Store.open(url)
+        try:
+            bench = Bench(store)
+            await bench.prepare()
+            timed = {name: await _time(ask, name) for name, ask in bench.asks.items() if only in name}
+            dialect = store.dialect
+        finally:
+            await store.close()
+    return {
+        "dialect": dialect,
+        "rows": rows,
+        "fill_s": round(fill_s, 1),
+        "target_ms": TARGET_MS,
+        "queries": len(timed),
+        "above": [name for name, one in timed.items() if not one.held],
+        "timed": {name: msgspec.to_builtins(one) for name, one in timed.items()},
+    }
