@@ -25,8 +25,7 @@ def page_request(first: int | None, after: str | None, last: int | None, before:
 
 def page_of(items: Sequence[T], key: Callable[[T], tuple[int, ...]], request: PageRequest) -> Page[T]:
     """Cut a window out of a short list that is in memory and sorted by `key`. Raises InvalidCursor."""
-    low = None if request.after is None else _decode(request.after)
-    high = None if request.before is None else _decode(request.before)
+    low, high = request.places(_decode)
     within = [item for item in items if (low is None or key(item) > low) and (high is None or key(item) < high)]
     window = within[-request.limit :] if request.backward else within[: request.limit]
     if not window:

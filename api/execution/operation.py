@@ -167,7 +167,8 @@ class Operation:
         if any("path" in error for error in errors):
             return errors
         given = self.request.variables
-        places = misfits(self.runnable.schema, self.node.variable_definitions or (), given) or [deepest(given)]
+        definitions = self.node.variable_definitions or ()
+        places = misfits(self.runnable.schema, definitions, given, len(errors)) or [deepest(given)]
         for error, place in zip(errors, places, strict=False):  # of very many only the first are errors
             if error["message"].startswith("Variable "):
                 error["extensions"]["variable"] = place

@@ -19,10 +19,14 @@ Place = list[str | int]
 """Name of a variable, then the way within its value."""
 
 
+class _Enough(Exception):
+    """So many places are asked for, and no more."""
+
+
 def misfits(
-    schema: GraphQLSchema, definitions: Iterable[VariableDefinitionNode], given: Mapping[str, Any]
+    schema: GraphQLSchema, definitions: Iterable[VariableDefinitionNode], given: Mapping[str, Any], limit: int
 ) -> list[Place]:
-    """Return every place of the variables that does not fit its type, in the order of graphql-core's errors."""
+    """Return the first places of the variables that do not fit their types, in the order of graphql-core's errors."""
     places: list[Place] = []
     for node in definitions:
         name = node.variable.name.value
@@ -32,10 +36,14 @@ def misfits(
             continue
 
         def note(_error: GraphQLError, path: list[str | int], name: str = name) -> None:
+            if len(places) == limit:
+                raise _Enough
             places.append([name, *path])
 
         try:
             validate_input_value(value, kind, note, hide_suggestions=True)
+        except _Enough:
+            break
         except RecursionError:  # there is one error then, about all of it
             return []
     return places

@@ -51,8 +51,8 @@ def read_datetime(value: object) -> datetime:
     if not isinstance(value, str) or not _DATETIME.fullmatch(value):
         raise GraphQLError(f"DateTime cannot represent {_shown(value)}; write it like 2030-01-31T12:00:00Z.")
     try:
-        return datetime.fromisoformat(value.upper().replace(" ", "T"))
-    except ValueError as error:
+        return datetime.fromisoformat(value.upper().replace(" ", "T")).astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter: its offset leads out of the years 1 to 9999
         raise GraphQLError(f"DateTime cannot represent {_shown(value)}: {error}.") from None
 
 

@@ -31,8 +31,9 @@ def decode(cursor: str) -> str:
 
 def window(names: Sequence[str], page: PageRequest) -> Page[str]:
     """Cut the page that was asked for out of sorted names. Raises InvalidCursor."""
-    start = bisect_right(names, decode(page.after)) if page.after is not None else 0
-    end = bisect_left(names, decode(page.before)) if page.before is not None else len(names)
+    after, before = page.places(decode)
+    start = 0 if after is None else bisect_right(names, after)
+    end = len(names) if before is None else bisect_left(names, before)
     end = max(start, end)
     if page.backward:
         first, last = max(start, end - page.limit), end

@@ -1,0 +1,87 @@
+"""Bad input, at every place of the schema: a clear error with a code and a place, at once, and no fault of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from api.body import decode, encode
+from api.execution.operation import Operation, Rejected, Request
+from api.schema.live import Runnable, build
+from jobs.client import Client
+from jobs.commands import TokenKind
+from jobs.viewer import SYSTEM, Role, Viewer
+from tests.api.bad_input import BAD, Spot, spots
+from tests.api.tasks import registry
+
+AT_ONCE_S = 0.1
+SAMPLE = 12
+"""So many values for each place; all of them with --long."""
+SILENT_S = 0.005
+"""A subscription that says nothing for so long has accepted its arguments."""
+
+
+async def outcome(client: Client, viewer: Viewer, runnable: Runnable, spot: Spot, value: Any) -> dict[str, Any]:
+    """Run the operation as both transports do, from JSON to JSON."""
+    try:
+        operation = Operation.prepare(
+            runnable, Request.read({"query": spot.document, "variables": spot.variables(value)})
+        )
+        if not operation.is_subscription:
+            return dict(decode(encode(await operation.run(client, viewer))))
+        stream = operation.stream(client, viewer)
+        try:
+            return dict(decode(await asyncio.wait_for(anext(stream, b"{}"), SILENT_S)))
+        except TimeoutError:
+            return {}
+        finally:
+            await stream.aclose()
+    except Rejected as rejected:
+        return dict(decode(encode({"errors": rejected.errors})))
+
+
+def faults_of(result: dict[str, Any]) -> list[str]:
+    """Say what is wrong with how a value was answered."""
+    faults = []
+    for error in result.get("errors", ())[:1]:  # the last of very many only says that they are
+        extensions = error["extensions"]
+        if extensions["code"] in {"INTERNAL", "STORE_UNAVAILABLE", "BROKER_UNAVAILABLE"}:
+            faults.append(f"a fault: {error}")
+        if not (extensions.get("argument") or extensions.get("variable")):
+            faults.append(f"no place: {error}")
+    for payload in (result.get("data") or {}).values():
+        refused = (payload.get("userErrors") or ()) if isinstance(payload, dict) else ()
+        faults += [f"no place: {error}" for error in refused if not error["field"] and NOTHING not in error["message"]]
+    return faults
+
+
+NOTHING = "Say what to change"
+"""What is not there has no place."""
+
+
+@pytest.fixture
+async def viewer(published: Client) -> Viewer:
+    secret = await published.commands.token.issue(SYSTEM, TokenKind.API, name="bad input", role=Role.ADMIN)
+    found = await published.queries.token.authenticate(secret)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("share", [SAMPLE, pytest.param(len(BAD), marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+async def test_bad_values_at_every_place(published: Client, viewer: Viewer, share: int) -> None:
+    runnable = build(registry.definitions())
+    wrong: list[str] = []
+    for number, spot in enumerate(spots(runnable.schema)):
+        for value in (BAD[(number * share + at) % len(BAD)] for at in range(share)):
+            took_s = []
+            while not took_s or (min(took_s) > AT_ONCE_S and len(took_s) < 4):  # the machine may be busy
+                began = time.perf_counter()
+                result = await outcome(published, viewer, runnable, spot, value)
+                took_s.append(time.perf_counter() - began)
+            wrong += [f"{spot} {repr(value)[:60]}: {fault}" for fault in faults_of(result)]
+            if min(took_s) > AT_ONCE_S:
+                wrong.append(f"{spot} {repr(value)[:60]} took {min(took_s):.3f} s")
+    assert wrong == []
