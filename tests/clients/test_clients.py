@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,9 @@ def named(path: str) -> dict[str, str]:
     return documents
 
 
-@pytest.mark.parametrize("client", ["urql", "apollo", "apollo-persisted", "relay", "graphql-ws", "graphql-sse", "codegen"])
+@pytest.mark.parametrize(
+    "client", ["urql", "apollo", "apollo-persisted", "relay", "graphql-ws", "graphql-sse", "codegen"]
+)
 def test_client_of_javascript(client: str, product: Product) -> None:
     seen = said(product, "journey.mjs", client)
     assert [states[-1] for states in seen["states"]] == ["COMPLETED"] * 3
@@ -85,6 +88,24 @@ async def test_documents_of_code_generator_by_name(product: Product) -> None:
                 body = {"documentId": prefix + name, "variables": {"id": "x", "input": {"task": "no_such_task"}}}
                 async with session.post(f"{product.url}/graphql", json=body) as answer:
                     assert b"PERSISTED" not in await answer.read()
+
+
+@pytest.mark.parametrize("seconds", [15, pytest.param(300, marks=pytest.mark.long)])
+def test_schemathesis_finds_no_fault(product: Product, seconds: int, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("schemathesis")
+    options = ["--phases", "fuzzing", "--max-time", str(seconds), "--no-shrink", "--checks", "no_fault_of_ours"]
+    done = subprocess.run(
+        [program, "run", f"{product.url}/graphql", "-H", f"Authorization: Bearer {TOKEN}", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.clients.fuzz_hooks"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds + 60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"[1-9]\d* generated, [1-9]\d* passed", done.stdout), done.stdout
 
 
 def said(product: Product, *script: str) -> Any:
