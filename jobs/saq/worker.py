@@ -16,6 +16,7 @@ from saq.job import Status
 from saq.types import CtxType, FunctionsType
 
 from jobs.context import Context, Interrupt
+from jobs.ending import end
 from jobs.errors import EpochChanged, Unavailable
 from jobs.probe import Health
 from jobs.saq.function import registry_of
@@ -79,7 +80,7 @@ class Worker(saq.worker.Worker[CtxType]):
                 await hook(self.context)
             if self.concurrency:
                 self._engine = await self._open_engine()
-                await self._engine.start()
+                await self._start_engine(self._engine)
             self._upkeep = await self.upkeep()
             await self.event.wait()
         except asyncio.CancelledError:
@@ -89,6 +90,18 @@ class Worker(saq.worker.Worker[CtxType]):
             await self.stop()
             for number in self.SIGNALS:
                 loop.remove_signal_handler(number)
+
+    async def _start_engine(self, engine: Engine) -> None:
+        """Start it, unless this is to stop while Redis keeps it waiting."""
+        starting, stopping = asyncio.create_task(engine.start()), asyncio.create_task(self.event.wait())
+        try:
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if self.event.is_set():
+                await engine.stop()
+            await starting
+        finally:
+            await end(stopping)
+            await end(starting)
 
     async def health(self) -> list[Health]:
         """Tell whether the worker makes progress and Redis answers. Never raises."""

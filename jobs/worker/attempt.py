@@ -60,7 +60,18 @@ class Terms(msgspec.Struct, frozen=True):
 class Attempt:
     """A job that this worker has started, until it has ended here."""
 
-    __slots__ = ("_context", "_terms", "begun_s", "deadline", "interrupt", "outcome", "reserved", "runner", "task")
+    __slots__ = (
+        "_context",
+        "_fetches",
+        "_terms",
+        "begun_s",
+        "deadline",
+        "interrupt",
+        "outcome",
+        "reserved",
+        "runner",
+        "task",
+    )
 
     def __init__(self, reserved: Reserved, task: Task[..., Any], terms: Terms) -> None:
         self.reserved = reserved
@@ -75,6 +86,7 @@ class Attempt:
         self.outcome: outcome.Outcome | None = None
         self._terms = terms
         self._context: Context | None = None
+        self._fetches = False
 
     @property
     def context(self) -> Context:
@@ -102,7 +114,8 @@ class Attempt:
 
     async def fetch_and_run(self) -> outcome.Outcome | None:
         """Do as `run` does, for a job whose arguments stayed in the store. Fetching them is not the task's time."""
-        self.deadline = inf
+        self.begun_s = self.deadline = inf
+        self._fetches = True
         try:
             spec = await self._terms.payloads.complete(self.reserved.spec)
         except NotFetched as missing:
@@ -112,6 +125,8 @@ class Attempt:
             if self.interrupt is None:
                 raise
             return self._ended_early(None)
+        finally:
+            self._fetches = False
         self.reserved = msgspec.structs.replace(self.reserved, spec=spec)
         self.begun_s = monotonic()
         self.deadline = self.begun_s + (spec.timeout_s or inf)
@@ -246,7 +261,7 @@ class Attempt:
         return ended
 
     def _cancel(self) -> None:
-        if self.runner is not None and self.task.signature.is_async:
+        if self.runner is not None and (self.task.signature.is_async or self._fetches):
             self.runner.cancel()
 
     def overdue(self, now: float) -> None:

@@ -44,7 +44,9 @@ class Child:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._outbox: queue.SimpleQueue[Context | Ended] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[int, Context | Ended]] = queue.SimpleQueue()
+        """What is said, and in which job of this process."""
+        self._number = 0
         self._orders: asyncio.Queue[Order] = asyncio.Queue(1)
         self._threads = Threads()
         self._busy = False
@@ -65,12 +67,13 @@ class Child:
     async def _perform(self, order: Order) -> None:
         setproctitle.setproctitle(f"queueql job {order.spec.task} {order.spec.id}")
         how: outcome.Outcome | None = None
+        self._number += 1
         try:
             how = await self._run(order)
         finally:
             self._busy, self._attempt = False, None
             setproctitle.setproctitle(IDLE)
-            self._outbox.put(ended(how or outcome.Release()))
+            self._outbox.put((self._number, ended(how or outcome.Release())))
 
     async def _run(self, order: Order) -> outcome.Outcome | None:
         spec = order.spec
@@ -79,7 +82,9 @@ class Child:
         except BaseException as error:  # a module that fails here fails the attempt
             budget = Budget(order.attempt - order.uncharged, spec.max_attempts, spec.backoff)
             return after_failure(failure(error), budget, random.random)
-        terms = Terms(Surroundings(self._outbox.put), Hooks(), self._threads, random.random, order.result_max_bytes)
+        number = self._number
+        around = Surroundings(lambda context: self._outbox.put((number, context)))
+        terms = Terms(around, Hooks(), self._threads, random.random, order.result_max_bytes)
         reserved = Reserved(spec.id, "", order.run, order.attempt, order.uncharged, 0, spec, order.checkpoint)
         attempt = self._attempt = Attempt(reserved, task, terms)
         if self._told is not None:
@@ -110,9 +115,13 @@ class Child:
         os.killpg(0, signal.SIGKILL)  # the worker is gone, and with it the right to run the job
 
     def _send(self) -> None:
+        over = 0
         while True:
-            item = self._outbox.get()
+            number, item = self._outbox.get()
             if isinstance(item, Ended):
+                over = number
                 self._wire.send(item)
+            elif number <= over:  # said by what the job has left behind: it would be taken for the next job's
+                item.interrupt = Interrupt.LOST
             elif item.pending:
                 self._wire.send(Spoke(item.take()))

@@ -18,7 +18,7 @@ from jobs.broker import Broker, Session, WorkerInfo, WorkerWish
 from jobs.clock import Clock, now_ms
 from jobs.context import Context, Surroundings
 from jobs.ending import end
-from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull
+from jobs.errors import EpochChanged, QueueFull
 from jobs.job_view import JobView
 from jobs.probe import STUCK_S, Health
 from jobs.retry import Random
@@ -113,7 +113,7 @@ class Engine:
         return [Health("worker", True, f"The worker runs {len(pulse.running):,} jobs.")]
 
     async def start(self) -> None:
-        """Begin to work; returns once the worker has its lease, so it waits while Redis is away.
+        """Begin to work; returns once the worker has its lease, so it waits while Redis is away, or is to stop.
 
         Raises TaskInvalid for a task that is to run in a process of its own and cannot.
         """
@@ -121,9 +121,12 @@ class Engine:
         if isolated:
             self._pool.prepare()
         self._working = asyncio.create_task(self._work())
-        opened = asyncio.create_task(self._opened.wait())
-        await asyncio.wait([self._working, opened], return_when=asyncio.FIRST_COMPLETED)
-        opened.cancel()
+        events = [asyncio.create_task(event.wait()) for event in (self._opened, self._stop)]
+        try:
+            await asyncio.wait([self._working, *events], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in events:
+                await end(waiting)
 
     def request_stop(self) -> None:
         """Ask `run_until_stopped` to stop; may be called by a handler of signals."""
@@ -191,10 +194,10 @@ class Engine:
                 session = await self._broker.open_session(self._info())
                 if self._wish != WorkerWish():  # the next who wishes something begins with what holds
                     await self._broker.steer(session.id, self._wish)
-            except (BrokerUnavailable, EpochChanged, QueueFull) as error:
+            except Exception as error:  # whatever it is: a worker that ended here would leave nobody to say so
                 if not waiting:
-                    away = isinstance(error, BrokerUnavailable)
-                    log.log(WARNING if away else INFO, "worker.waits_for_broker", reason=str(error))
+                    level = INFO if isinstance(error, EpochChanged | QueueFull) else WARNING
+                    log.log(level, "worker.waits_for_broker", reason=str(error))
                 waiting = True
                 await asyncio.sleep(RETRY_S)
             else:

@@ -114,9 +114,12 @@ class Isolated(Attempt):
 
     def _hear(self, said: Said) -> None:
         receipt = self.context.relay(said)
-        child = self._child
-        if receipt is not None and child is not None:
-            receipt.add_done_callback(lambda done: child.tell(Settled(said.saves, done.result())))
+        if receipt is not None:
+            receipt.add_done_callback(lambda done: self._settled(said.saves, done.result()))
+
+    def _settled(self, saves: int, why_not: Interrupt | None) -> None:
+        if self._child is not None:  # else its process may have another job by now, which counts from 1 as well
+            self._child.tell(Settled(saves, why_not))
 
     # From outside
 

@@ -9,8 +9,10 @@ import signal
 from typing import Any
 
 import pytest
+import redis.asyncio
 import saq
 from saq.job import Status
+from structlog.testing import capture_logs
 
 from jobs.broker import keys
 from jobs.saq import Queue, Worker
@@ -113,6 +115,28 @@ async def test_upkeep_leaves_it_to_the_lease_to_report_an_outage(
     await queue.disconnect()
     server.stop()
     assert [record for record in caplog.records if record.exc_info or record.levelno > logging.WARNING] == []
+
+
+async def test_a_signal_ends_a_worker_that_waits_for_the_reconciler(
+    queue: Queue, redis_client: redis.asyncio.Redis
+) -> None:
+    """Redis was started anew, and no service is there to compare it with the store."""
+    broker = await queue.broker()
+    await broker.set_reconciled(broker.epoch)
+    await redis_client.set(keys.RUN, "another process")
+    await redis_client.script_flush()
+    worker: Worker[Any] = Worker(queue, FUNCTIONS)
+    with capture_logs() as logs:
+        working = asyncio.create_task(worker.start())
+
+        async def waits() -> bool:
+            return "worker.waits_for_broker" in [entry["event"] for entry in logs]
+
+        await until(waits)
+    worker.event.set()  # what a signal does
+    done, _ = await asyncio.wait([working], timeout=2)
+    await worker.stop()
+    assert done == {working}
 
 
 async def test_burst_ends_by_itself(queue: Queue) -> None:

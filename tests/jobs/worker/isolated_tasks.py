@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from jobs import Cancel, Context, Retry, fixed, task
+from jobs import Cancel, Context, Interrupted, Retry, fixed, task
 from jobs.task import Registry
 
 registry = Registry()
@@ -162,3 +164,40 @@ def resume(ctx: Context) -> list[Any]:
         ctx.save({"page": 7})
         os._exit(1)
     return [found, ctx.attempt, ctx.failures]
+
+
+@task(registry=registry, isolation="process")
+def leave_a_voice(ctx: Context, path: str) -> int:
+    """Leaves a thread that says something when the job has long ended."""
+
+    def speak() -> None:
+        while not Path(path).exists():
+            time.sleep(0.01)
+        ctx.info("who is this?")
+        ctx.progress(77, of=100)
+        with contextlib.suppress(Interrupted):
+            ctx.save("not mine")
+        Path(path).unlink()
+
+    threading.Thread(target=speak, daemon=True).start()
+    return os.getpid()
+
+
+@task(registry=registry, isolation="process")
+def listen(ctx: Context, path: str) -> list[Any]:
+    Path(path).touch()
+    while Path(path).exists():
+        time.sleep(0.01)
+    return [os.getpid(), ctx.checkpoint]
+
+
+@task(registry=registry, isolation="process")
+async def save_in_passing(ctx: Context) -> None:
+    ctx.save("who waits for it?")
+
+
+@task(registry=registry, isolation="process")
+async def save_and_wait(ctx: Context) -> float:
+    begun = time.monotonic()
+    await ctx.save("mine")
+    return time.monotonic() - begun

@@ -6,10 +6,15 @@ import asyncio
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs import Context
+from jobs.broker import keys
 from jobs.job import State
+from jobs.worker import Engine
+from tests.factories import make_settings
 from tests.jobs.worker.works import Works, eventually
+from tests.wait import until
 
 
 async def test_what_runs_may_end(works: Works) -> None:
@@ -137,6 +142,36 @@ async def test_run_until_stopped(works: Works) -> None:
     async with asyncio.timeout(5):
         await running
     assert engine.session_id is None
+
+
+async def test_a_worker_that_still_waits_for_redis_stops_at_once(works: Works) -> None:
+    await works.broker.client.delete(keys.EPOCH)
+    engine = Engine(works.broker, works.registry, make_settings())
+    running = await waiting(engine)
+    engine.request_stop()
+    async with asyncio.timeout(2):
+        await running
+
+
+async def waiting(engine: Engine) -> asyncio.Task[None]:
+    """Let it run until it says that it waits, or has ended."""
+    with capture_logs() as logs:
+        running = asyncio.create_task(engine.run_until_stopped())
+        await until(lambda: running.done() or "worker.waits_for_broker" in [entry["event"] for entry in logs])
+    return running
+
+
+async def test_a_worker_outlives_whatever_keeps_it_from_its_lease(works: Works) -> None:
+    @works.task()
+    async def small() -> None: ...
+
+    await works.broker.client.set(keys.LEASES, "damaged")
+    engine = Engine(works.broker, works.registry, make_settings())
+    running = await waiting(engine)
+    await works.broker.client.delete(keys.LEASES)
+    assert (await works.run("small")).state is State.COMPLETED
+    engine.request_stop()
+    await running
 
 
 async def test_cancelling_the_worker_stops_it_in_order(works: Works) -> None:

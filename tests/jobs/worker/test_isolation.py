@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from jobs import Context
+from jobs.broker import Report, Session
 from jobs.errors import TaskInvalid
 from jobs.job import Job, Reason, State
 from jobs.task import Registry, task
@@ -103,6 +105,35 @@ async def test_what_was_saved_before_a_crash_is_there_after_it(apart: Works) -> 
     await apart.start()
     job = await apart.run("resume")
     assert (job.result, job.crashes) == ([{"page": 7}, 2, 1], 1)
+
+
+async def test_what_a_job_has_left_behind_does_not_speak_for_the_next_one(apart: Works, tmp_path: Path) -> None:
+    await apart.start(concurrency=1)
+    args = {"path": str(tmp_path / "begun")}
+    first = await apart.run("leave_a_voice", args=args)
+    second = await apart.run("listen", args=args)
+    assert second.result == [first.result, None]  # in the same process
+    assert await apart.kinds(second.id) == ["Enqueued", "Started", "Completed"]
+
+
+async def test_the_arrival_of_a_save_is_not_taken_for_that_of_the_next_job(
+    apart: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Session.report
+    saves: list[str] = []
+
+    async def slowly(session: Session, reports: Sequence[Report]) -> frozenset[str]:
+        if any(one.checkpoint for one in reports):
+            saves.append(reports[0].id)
+            await asyncio.sleep(len(saves))
+        return await report(session, reports)
+
+    await apart.start(concurrency=4)
+    await apart.run("who")  # so that a process waits for both
+    monkeypatch.setattr(Session, "report", slowly)
+    first = await apart.push("save_in_passing")
+    await until(lambda: saves == [first])
+    assert (await apart.run("save_and_wait")).result > 2
 
 
 async def test_past_its_timeout_it_is_killed_with_all_that_it_started(apart: Works, tmp_path: Path) -> None:
