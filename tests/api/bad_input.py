@@ -46,14 +46,14 @@ CURSORS = ["azE6MQ", "a2swOjE", "====", "djE6" + "OQ" * 200, "k1:1", "MTox", "AA
 SHAPES: list[Any] = [None, True, [], {}, [None], [[]], {"a": {"\0": []}}, ["x"] * 10_000, {"": ""}]
 
 
-def _nested(depth: int) -> Any:
-    value: Any = 1
+def nested(depth: int) -> Any:
+    value: Any = {"tasks": ["x"]}
     for _ in range(depth):
         value = {"and": [value]}
     return value
 
 
-DEEP = [_nested(11), _nested(49), _nested(50), _nested(200)]
+DEEP = [nested(11), nested(49), nested(50), nested(200)]
 FILTERS = [
     "(" * 4_000,
     "not " * 1_000,

@@ -11,10 +11,13 @@ import pytest
 from api.body import decode, encode
 from api.execution.operation import Operation, Rejected, Request
 from api.schema.live import Runnable, build
+from api.schema.node import node_id
 from jobs.client import Client
 from jobs.commands import TokenKind
 from jobs.viewer import SYSTEM, Role, Viewer
-from tests.api.bad_input import BAD, Spot, spots
+from tests.api.bad_input import BAD, Spot, nested, spots
+from tests.api.caller import Caller
+from tests.api.jobs_of import enqueue
 from tests.api.tasks import registry
 
 AT_ONCE_S = 0.1
@@ -85,3 +88,77 @@ async def test_bad_values_at_every_place(published: Client, viewer: Viewer, shar
             if min(took_s) > AT_ONCE_S:
                 wrong.append(f"{spot} {repr(value)[:60]} took {min(took_s):.3f} s")
     assert wrong == []
+
+
+JOBS = """
+query ($where: JobWhere, $first: Int, $after: Cursor) {
+  jobs(where: $where, first: $first, after: $after) {nodes {id}}
+}
+"""
+EVENTS = "subscription ($where: JobWhere, $after: Cursor) {jobEvents(where: $where, after: $after) {endCursor}}"
+REFUSED: list[tuple[str, dict[str, Any], str, list[str | int]]] = [
+    (JOBS, {"after": "nope"}, "INVALID_CURSOR", ["after"]),
+    (JOBS, {"after": "MS5ub3BlLkFTQy54"}, "INVALID_CURSOR", ["after"]),
+    (EVENTS, {"after": "nope"}, "INVALID_CURSOR", ["after"]),
+    (JOBS, {"first": -1}, "INVALID_OPTION", ["first"]),
+    (JOBS, {"first": 1_000_000}, "INVALID_OPTION", ["first"]),
+    (JOBS, {"first": 2**31}, "BAD_USER_INPUT", ["first"]),
+    (JOBS, {"first": "1"}, "BAD_USER_INPUT", ["first"]),
+    (JOBS, {"where": nested(11)}, "INVALID_OPTION", ["where", *["and", 0] * 11]),
+    (JOBS, {"where": nested(100)}, "BAD_USER_INPUT", ["where"]),
+    (JOBS, {"where": {"tasks": ["a\0"]}}, "INVALID_OPTION", ["where", "tasks"]),
+    (JOBS, {"where": {"states": ["NOPE"]}}, "BAD_USER_INPUT", ["where", "states", 0]),
+    (JOBS, {"where": {"args": [{"path": "a", "equals": 10**400}]}}, "INVALID_OPTION", ["where", "args", 0]),
+    (
+        JOBS,
+        {"where": {"createdAt": {"from": "0001-01-01T00:00:00+14:00"}}},
+        "BAD_USER_INPUT",
+        ["where", "createdAt", "from"],
+    ),
+    (JOBS, {"where": {"text": "args.a..b:1"}}, "INVALID_OPTION", ["where", "text"]),
+    (EVENTS, {"where": {"text": "state:nope"}}, "INVALID_OPTION", ["where", "text"]),
+    (EVENTS, {"where": {"not": [{"error": "a" * 5_000}]}}, "INVALID_OPTION", ["where", "not", 0, "error"]),
+]
+
+
+async def test_what_is_refused_and_where(api: Caller) -> None:
+    for query, variables, code, place in REFUSED:
+        if query == EVENTS:
+            async with api.socket() as socket:
+                await socket.subscribe("1", query, **variables)
+                (error,) = (await socket.receive())["payload"]
+        else:
+            (error,) = await api.errors(query, **variables)
+        extensions = error["extensions"]
+        found = extensions.get("argument") or extensions.get("variable")
+        assert (extensions["code"], found) == (code, place), variables
+
+
+@pytest.mark.parametrize("pattern", ["%", "_", "%a%", "[a-z]", ".*", "a|b", "(", "\\", "*", "?", "' OR 1=1 --", "A%"])
+async def test_what_means_something_to_databases_is_text(api: Caller, pattern: str) -> None:
+    await enqueue(api, owner="abc", tags=["a"], metadata={"k": "abc"})
+    for where in (
+        {"owners": [pattern]},
+        {"metadata": [{"path": "k", "contains": pattern}]},
+        {"metadata": [{"path": pattern if pattern.isalpha() else "x", "equals": pattern}]},
+    ):
+        assert (await api.data(JOBS, where=where))["jobs"]["nodes"] == []
+
+
+async def test_ids_of_other_types_find_nothing(api: Caller) -> None:
+    job = (await enqueue(api))["job"]["id"]
+    ids = [
+        node_id("Queue", "default"),
+        node_id("Task", "noop"),
+        node_id("Nope", "1"),
+        node_id("Worker", job),
+        "nope",
+        "",
+    ]
+    for one in ids:
+        assert (await api.data("query ($id: ID!) {job(id: $id) {id}}", id=one))["job"] is None
+        payload = (await api.data(CANCEL, input={"id": one}))["jobCancel"]
+        assert payload == {"job": None, "userErrors": [{"code": "NOT_FOUND", "field": "id"}]}
+
+
+CANCEL = "mutation ($input: JobCancelInput!) {jobCancel(input: $input) {job {id} userErrors {code field}}}"
