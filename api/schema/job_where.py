@@ -141,7 +141,10 @@ class JobWhere:
             branches: list[JobWhere] = self._list(name, (*place, shown))
             parts[name] = tuple(one._read((*place, shown, at), now_ms) for at, one in enumerate(branches))
         if self.text:
-            parts["every"] += (parse(self.text, now_ms),)
+            try:
+                parts["every"] += (parse(self.text, now_ms),)
+            except InvalidOption as error:  # what its fields would be called is not what the client wrote
+                raise InvalidOption(str(error), path=("where", *place, "text")) from None
         return vocabulary.JobWhere(**parts)
 
     def _list(self, name: str, place: vocabulary.Place) -> list[Any]:

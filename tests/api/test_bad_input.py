@@ -116,6 +116,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str | int]]] = [
         ["where", "createdAt", "from"],
     ),
     (JOBS, {"where": {"text": "args.a..b:1"}}, "INVALID_OPTION", ["where", "text"]),
+    (JOBS, {"where": {"or": [{"text": "state:nope"}]}}, "INVALID_OPTION", ["where", "or", 0, "text"]),
     (EVENTS, {"where": {"text": "state:nope"}}, "INVALID_OPTION", ["where", "text"]),
     (EVENTS, {"where": {"not": [{"error": "a" * 5_000}]}}, "INVALID_OPTION", ["where", "not", 0, "error"]),
 ]
