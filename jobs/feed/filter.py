@@ -121,7 +121,7 @@ class Demand:
                 self._of_states[state] = max(self._of_states[state], one.needs)
 
     def of(self, event: JobEvent) -> Facts:
-        """What has to be known of the job of this event."""
+        """Return what has to be known of the job of this event."""
         return max(self._of_states[state_after(event)], self._of_jobs.get(event.job, Facts.NOTHING))
 
 

@@ -15,6 +15,7 @@ from croniter import croniter  # type: ignore[import-untyped]  # has no stubs of
 from saq.job import Status
 from saq.types import CtxType, FunctionsType
 
+from jobs.broker.scripts import translate
 from jobs.context import Context, Interrupt
 from jobs.ending import end
 from jobs.errors import EpochChanged, Unavailable
@@ -29,8 +30,6 @@ logger = logging.getLogger("saq")
 
 UPKEEP_ENDS_S = 1.0
 """How long a turn of upkeep may take to end when the worker stops."""
-_AWAY = (Unavailable, EpochChanged, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
-"""Redis does not answer, or has just come back."""
 
 
 class Worker(saq.worker.Worker[CtxType]):
@@ -183,10 +182,11 @@ class Worker(saq.worker.Worker[CtxType]):
         while not self.event.is_set():
             try:
                 await call()
-            except _AWAY as error:  # the lease of the engine reports it already
-                logger.debug("Upkeep waits for Redis: %s", error)
-            except Exception:  # the next turn may succeed
-                logger.exception("Upkeep task failed unexpectedly")
+            except Exception as error:  # the next turn may succeed
+                if _is_away(error):  # the lease of the engine reports it already
+                    logger.debug("Upkeep waits for Redis: %s", error)
+                else:
+                    logger.exception("Upkeep task failed unexpectedly")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.event.wait(), pause_s)
 
@@ -203,6 +203,13 @@ class Worker(saq.worker.Worker[CtxType]):
                 scheduled = int(croniter(options.pop("cron"), start).get_next())
                 await self.queue.enqueue(function, scheduled=scheduled, **options)
         await self.queue.schedule(lock)
+
+
+def _is_away(error: Exception) -> bool:
+    """Tell whether Redis does not answer, refuses to work for now, or has just come back."""
+    if isinstance(error, redis.exceptions.RedisError):
+        error = translate(error)
+    return isinstance(error, Unavailable | EpochChanged)
 
 
 def _ending(context: Context) -> Status:

@@ -151,7 +151,9 @@ class Attempt:
                 result = await self._in_thread(args, kwargs)
             ended = self._returned(result)
         except GeneratorExit:
-            raise
+            if self._is_closed():
+                raise
+            ended = self._raised(RuntimeError("The task raised GeneratorExit."))
         except BaseException as error:  # the worker goes on whatever a task raises, also SystemExit
             ended = self._raised(error)
             if hooks.after is not None:
@@ -159,6 +161,13 @@ class Attempt:
         if hooks.after is not None:
             await self._after(hooks.after)
         return ended
+
+    def _is_closed(self) -> bool:
+        """Tell whether Python closes the coroutine, instead of the task having raised GeneratorExit."""
+        try:
+            return asyncio.current_task() is not self.runner
+        except RuntimeError:  # the loop has ended
+            return True
 
     async def _in_thread(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function that is not a coroutine. Cancelling this would not end the thread, so nobody does."""

@@ -53,7 +53,9 @@ class Isolated(Attempt):
             if hooks.after is not None and isinstance(ended, outcome.RetryLater | outcome.Die | outcome.Crash):
                 self.context["exception"] = RuntimeError(f"{ended.error.type}: {ended.error.message}")
         except GeneratorExit:
-            raise
+            if self._is_closed():
+                raise
+            ended = self._raised(RuntimeError("A hook raised GeneratorExit."))
         except BaseException as error:  # of the hook, or of the start of a process
             ended = self._raised(error)
             if hooks.after is not None:

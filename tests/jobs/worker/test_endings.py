@@ -282,6 +282,10 @@ async def test_tasks_that_try_to_take_the_worker_down(works: Works) -> None:
         raise KeyboardInterrupt
 
     @works.task(max_attempts=1)
+    async def close_loop() -> None:
+        raise GeneratorExit
+
+    @works.task(max_attempts=1)
     def stop_iteration() -> None:
         raise StopIteration
 
@@ -289,7 +293,7 @@ async def test_tasks_that_try_to_take_the_worker_down(works: Works) -> None:
     async def fine() -> None: ...
 
     await works.start()
-    for name in ("leave", "cancel_me", "interrupt", "interrupt_loop", "stop_iteration"):
+    for name in ("leave", "cancel_me", "interrupt", "interrupt_loop", "close_loop", "stop_iteration"):
         assert (await works.run(name)).state is State.DEAD
     assert (await works.run("cancel_later")).state is State.COMPLETED
     assert (await works.run("fine")).state is State.COMPLETED
