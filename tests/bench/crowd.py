@@ -15,6 +15,7 @@ import sys
 import time
 import zlib
 from array import array
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -219,8 +220,7 @@ def _milliseconds(at: str) -> float:
 
 async def main() -> None:
     """Do what the plan, a file, says; then what the lines of the standard input say."""
-    with open(sys.argv[1], encoding="utf-8") as file:
-        crowd = Crowd(json.load(file))
+    crowd = Crowd(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))  # noqa: ASYNC240  # before anything waits
     await crowd.open()
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()

@@ -24,9 +24,8 @@ from typing import Any
 
 import psutil
 
-from jobs.broker import Broker
 from jobs.client import Client
-from jobs.event import START, Position
+from jobs.event import Position
 from jobs.settings import Settings, load
 from jobs.store import TokenKind
 from jobs.store.migrate import Migrator
