@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NewType, TypeVar
 from uuid import UUID
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 JSON = NewType("JSON", object)
@@ -115,6 +116,18 @@ def _same(value: T) -> T:
     return value
 
 
+def _literal(read: Callable[[object], T]) -> Callable[[ValueNode, Mapping[str, Any] | None], T]:
+    """Read what stands in a document; an error says where."""
+
+    def parse(node: ValueNode, variables: Mapping[str, Any] | None = None) -> T:
+        try:
+            return read(value_from_ast_untyped(node, dict(variables or {})))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return parse
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
@@ -134,6 +147,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc7493#section-2.2",
         serialize=write_big_int,
         parse_value=read_big_int,
+        parse_literal=_literal(read_big_int),
     ),
     Cursor: strawberry.scalar(
         name="Cursor",
@@ -141,6 +155,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://relay.dev/graphql/connections.htm#sec-Cursor",
         serialize=str,
         parse_value=read_cursor,
+        parse_literal=_literal(read_cursor),
     ),
     datetime: strawberry.scalar(
         name="DateTime",
@@ -148,6 +163,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=write_datetime,
         parse_value=read_datetime,
+        parse_literal=_literal(read_datetime),
     ),
     timedelta: strawberry.scalar(
         name="Duration",
@@ -155,6 +171,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339#appendix-A",
         serialize=write_duration,
         parse_value=read_duration,
+        parse_literal=_literal(read_duration),
     ),
     UUID: strawberry.scalar(
         name="UUID",
@@ -162,6 +179,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc9562",
         serialize=str,
         parse_value=read_uuid,
+        parse_literal=_literal(read_uuid),
     ),
 }
 
