@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from graphql import (
     VariableNode,
 )
 
+from jobs.once import Once
 from jobs.viewer import Role
 
 KEPT_MAX_BYTES = 8 * 1024 * 1024
@@ -88,7 +88,7 @@ class Group:
     def __init__(self, results: SharedResults) -> None:
         self.members = 0
         self._results = results
-        self._running: dict[int, _Running] = {}
+        self._making = Once[int, bytes]()
 
     async def get(self, value: object, make: Callable[[Any], Made]) -> bytes:
         """Return the result of a value: the one that is there, or that is being made, or a new one."""
@@ -98,41 +98,19 @@ class Group:
         known = self._results.find(self, value)
         if known is not None:
             return known
-        running = self._running.get(id(value))
-        if running is None:
-            made = make(value)
-            if isinstance(made, bytes):
-                self._results.keep(self, value, made)
-                return made
-            running = self._running[id(value)] = _Running(asyncio.ensure_future(self._finish(value, made)))
-        return await running.join()
+        if waiting := self._making.waiting(id(value)):
+            return await waiting
+        made = make(value)
+        if isinstance(made, bytes):
+            self._results.keep(self, value, made)
+            return made
+        return await self._making.get(id(value), lambda: self._finish(value, made))
 
     async def _finish(self, value: object, making: Awaitable[bytes]) -> bytes:
-        try:
-            made = await making
-        finally:
-            del self._running[id(value)]
+        made = await making
         if self.members:
             self._results.keep(self, value, made)
         return made
-
-
-class _Running:
-    """A result that is being made. It is given up once nobody waits for it any more."""
-
-    def __init__(self, task: asyncio.Future[bytes]) -> None:
-        self._task = task
-        self._waiting = 0
-
-    async def join(self) -> bytes:
-        """Wait for it."""
-        self._waiting += 1
-        try:
-            return await asyncio.shield(self._task)
-        finally:
-            self._waiting -= 1
-            if not self._waiting:
-                self._task.cancel()
 
 
 def inner_variables(document: DocumentNode, operation: OperationDefinitionNode) -> list[str]:

@@ -28,9 +28,10 @@ from api.schema.event import TYPES
 from api.schema.event_feed import EventSubscription
 from api.schema.job_mutation import JobMutation
 from api.schema.job_query import JobQuery, JobSubscription
+from api.schema.log_feed import LogSubscription
 from api.schema.node import Node, parse_node_id
 from api.schema.quarantine import QuarantineMutation, QuarantineQuery
-from api.schema.queue import QueueQuery
+from api.schema.queue import QueueQuery, QueueSubscription
 from api.schema.rescue import RescueMutation
 from api.schema.scalars import FOR_TASKS, SCALARS
 from api.schema.task import TaskQuery
@@ -104,7 +105,7 @@ class Mutation(JobMutation, QuarantineMutation, RescueMutation, WorkerMutation):
 
 
 @strawberry.type
-class Subscription(JobSubscription, EventSubscription, WorkerSubscription):
+class Subscription(JobSubscription, EventSubscription, LogSubscription, QueueSubscription, WorkerSubscription):
     """Everything that can be followed live."""
 
 

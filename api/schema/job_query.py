@@ -13,6 +13,7 @@ from api.schema.job import Job, JobConnection, JobPage
 from api.schema.job_where import JobWhere
 from api.schema.scalars import Cursor
 from jobs import job as vocabulary
+from jobs.feed import ListedPage
 from jobs.page import Direction
 from jobs.where import JobWhere as Where
 
@@ -82,7 +83,7 @@ class JobQuery:
 
 @strawberry.type
 class JobSubscription:
-    """One job, live."""
+    """Jobs, live."""
 
     @strawberry.subscription(graphql_type=Job)
     async def job(self, info: Info, id: strawberry.ID) -> AsyncIterator[vocabulary.Job]:
@@ -92,3 +93,24 @@ class JobSubscription:
             id: The id that was given when it was accepted.
         """
         return info.context.client.feed.job(info.context.viewer, id)
+
+    @strawberry.subscription(graphql_type=JobConnection)
+    async def jobs(
+        self,
+        info: Info,
+        where: JobWhere | None = None,
+        first: int | None = None,
+        order_by: JobOrder | None = None,
+    ) -> AsyncIterator[ListedPage]:
+        """Follow the beginning of a list: as it is now, then when it changes, at most once a second, only the latest.
+
+        Args:
+            where: Which jobs; all where it is left out.
+            first: So many from the start, 1 to 100; 20 where it is left out.
+            order_by: The order of the list.
+        """
+        context = info.context
+        found = where.read(info) if where else EVERY_JOB
+        limit = page_request(first, None, None, None).limit
+        direction = order_by.direction if order_by else Direction.DESC
+        return context.client.feed.jobs(context.viewer, found, limit, direction)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import strawberry
 
 from api.context import Info
@@ -83,3 +85,17 @@ class QueueQuery:
         """
         window = page_request(first, after, last, before)
         return await info.context.client.queries.queue.page(info.context.viewer, window)
+
+
+@strawberry.type
+class QueueSubscription:
+    """Queues, live."""
+
+    @strawberry.subscription(graphql_type=Queue)
+    async def queue(self, info: Info, name: str) -> AsyncIterator[QueueRecord]:
+        """Follow one queue: as it is now, then when its counts change, at most four times a second, only the latest.
+
+        Args:
+            name: Its name.
+        """
+        return info.context.client.feed.queue(info.context.viewer, name)

@@ -1,4 +1,4 @@
-"""Listening: the event log, and the state of single jobs and of the workers, live."""
+"""Listening: the event log, logs, and the state of jobs, lists, queues and workers, live."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from jobs.feed.facts import FactBook
 from jobs.feed.filter import EventFilter
 from jobs.feed.hub import Hub
 from jobs.feed.job import JobSubscription, Watches
+from jobs.feed.listing import ListedPage, ListStates, ListSubscription
+from jobs.feed.log import LogBatch, LogSubscription, LogTails
+from jobs.feed.queue import QueueStates, QueueSubscription
+from jobs.feed.recorded import Recorded
 from jobs.feed.worker import RollCall, WorkerSnapshot, WorkersSubscription, WorkerSubscription
+from jobs.job import LogLevel
+from jobs.line import Lines
 from jobs.newest import Newest
+from jobs.page import Direction
 from jobs.roster import Roster
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
@@ -25,6 +32,11 @@ __all__ = [
     "Gap",
     "GapReason",
     "JobSubscription",
+    "ListSubscription",
+    "ListedPage",
+    "LogBatch",
+    "LogSubscription",
+    "QueueSubscription",
     "WorkerSnapshot",
     "WorkerSubscription",
     "WorkersSubscription",
@@ -39,6 +51,10 @@ class Feed:
         self._newest = newest
         self.hub = Hub(broker, FactBook(broker, newest))
         self._watches = Watches(self.hub, newest)
+        self._recorded = Recorded(self.hub, store)
+        self._lists = ListStates(self._recorded, store)
+        self._logs = LogTails(self._recorded, store, newest)
+        self._queues = QueueStates(self.hub, Lines(store, broker))
         self._roll_call = RollCall(Roster(broker))
 
     def job_events(
@@ -60,6 +76,31 @@ class Feed:
         authorise(viewer, Permission.READ)
         return JobSubscription(self._watches, self._newest, job_id)
 
+    def jobs(
+        self, viewer: Viewer, where: JobWhere, limit: int, direction: Direction = Direction.DESC
+    ) -> ListSubscription:
+        """Subscribe to the first page of a list: as it is now, then at most once a second, the latest only.
+
+        Raises Forbidden.
+        """
+        authorise(viewer, Permission.READ)
+        return self._lists.watch(where, limit, direction)
+
+    def job_log(
+        self, viewer: Viewer, job_id: str, level_min: LogLevel = LogLevel.DEBUG, after: str | None = None
+    ) -> LogSubscription:
+        """Subscribe to what a job logs: the lines that are there, then those that follow, until it has ended.
+
+        `after` is a cursor of the list of its lines. Raises Forbidden.
+        """
+        authorise(viewer, Permission.READ)
+        return LogSubscription(self._logs, job_id, level_min, after)
+
+    def queue(self, viewer: Viewer, name: str) -> QueueSubscription:
+        """Subscribe to one queue: as it is now, then at most four times a second, the latest only. Raises Forbidden."""
+        authorise(viewer, Permission.READ)
+        return self._queues.watch(name)
+
     def worker(self, viewer: Viewer, worker_id: str) -> WorkerSubscription:
         """Subscribe to one worker: as it is now, then at most once a second; None once it is gone. Raises Forbidden."""
         authorise(viewer, Permission.READ)
@@ -80,8 +121,17 @@ class Feed:
         """How many subscriptions to workers there are."""
         return self._roll_call.count
 
+    @property
+    def followed(self) -> int:
+        """How many subscriptions to lists, logs and queues there are."""
+        return self._lists.count + self._logs.count + self._queues.count
+
     async def close(self) -> None:
         """End all subscriptions and stop reading."""
+        await self._queues.close()
+        await self._lists.close()
+        await self._logs.close()
+        await self._recorded.close()
         await self._roll_call.close()
         await self._watches.close()
         await self.hub.close()

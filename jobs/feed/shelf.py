@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -47,15 +47,22 @@ def shelf_of(where: JobWhere, job_ids: Collection[str]) -> tuple[Shelf | None, t
     """Return what a filter is sorted by and the values it asks for; None: it has to look at every event."""
     if job_ids:
         return Shelf("job_ids", "", ()), tuple(job_ids)
+    must_hold = list(_all_of(where))
     for part in _PARTS:
-        given = getattr(where, part)
-        if part not in DOCUMENTS and given:
-            return Shelf(part, "", where.states), tuple(dict.fromkeys(given))
-        if part in DOCUMENTS:
-            for one in given:
+        for given in (getattr(one, part) for one in must_hold):
+            if part not in DOCUMENTS and given:
+                return Shelf(part, "", where.states), tuple(dict.fromkeys(given))
+            for one in given if part in DOCUMENTS else ():
                 if one.equals:
                     return Shelf(part, one.path, where.states), tuple(dict.fromkeys(map(_face, one.equals)))
     return None, ()
+
+
+def _all_of(where: JobWhere) -> Iterator[JobWhere]:
+    """Return the filter and those within it that have to hold as well."""
+    yield where
+    for one in where.every:
+        yield from _all_of(one)
 
 
 def _face(value: Any) -> Hashable:

@@ -223,3 +223,71 @@ async def test_whoever_leaves_is_forgotten(api: Caller, client: Client) -> None:
         await socket.subscribe("1", EVENTS)
         await until(lambda: client.feed.hub.subscribers == 2)
     await until(lambda: client.feed.hub.subscribers == 0)
+
+
+QUEUE = "subscription ($name: String!) {queue(name: $name) {name counts {queued active}}}"
+JOBS = "subscription ($where: JobWhere) {jobs(where: $where, first: 2) {nodes {id state} totalCount {value}}}"
+LOGS = """
+subscription ($id: ID!, $after: Cursor, $level: LogLevel! = DEBUG) {
+  jobLogs(id: $id, after: $after, levelMin: $level) {nodes {message level} edges {cursor node {id}} endCursor}
+}
+"""
+
+
+async def test_a_queue_live(api: Caller, hand: Hand) -> None:
+    await enqueue(api)
+    job = await hand.start()
+    async with api.socket() as socket, api.events(QUEUE, name="nope") as events:
+        await socket.subscribe("1", QUEUE, name="default")
+        shown = (await socket.next("1"))["data"]["queue"]
+        assert shown == {"name": "default", "counts": {"queued": 0, "active": 1}}
+        await hand.finish(job, Complete("1"))
+        while (await socket.next("1"))["data"]["queue"]["counts"]["active"]:
+            pass
+        name, result = await events.next()
+        assert (name, result["errors"][0]["extensions"]["code"]) == ("next", "NOT_FOUND")
+        assert await events.next() == ("complete", None)
+
+
+async def test_a_list_live(api: Caller, hand: Hand) -> None:
+    first = await enqueue(api)
+    async with api.socket() as socket:
+        await socket.subscribe("1", JOBS, where={"text": "task:noop"})
+        page = (await socket.next("1"))["data"]["jobs"]
+        assert page == {"nodes": [{"id": first, "state": "QUEUED"}], "totalCount": {"value": 1}}
+        second = await enqueue(api)
+        await hand.complete()
+        await hand.record()
+        while len(page["nodes"]) < 2 or page["nodes"][1]["state"] != "COMPLETED":
+            page = (await socket.next("1"))["data"]["jobs"]
+        assert [node["id"] for node in page["nodes"]] == [second, first]
+        await socket.subscribe("2", JOBS.replace("first: 2", "first: 1000"))
+        message = await socket.receive()
+        assert (message["id"], message["type"]) == ("2", "error")
+        assert message["payload"][0]["extensions"]["code"] == "INVALID_OPTION"
+
+
+async def test_a_log_live(api: Caller, hand: Hand) -> None:
+    job_id = await enqueue(api)
+    job = await hand.start()
+    await hand.log(job, LogLevel.INFO, "one")
+    await hand.record()
+    async with api.socket() as socket, api.events(LOGS, id=job_id, after="nope") as wrong:
+        await socket.subscribe("1", LOGS, id=job_id)
+        batch = (await socket.next("1"))["data"]["jobLogs"]
+        assert batch["nodes"] == [{"message": "one", "level": "INFO"}]
+        assert batch["endCursor"] == batch["edges"][0]["cursor"]
+        await hand.log(job, LogLevel.DEBUG, "two")
+        await hand.log(job, LogLevel.ERROR, "three")
+        await hand.finish(job, Complete("1"))
+        await hand.record()
+        async with api.events(LOGS, id=job_id, after=batch["endCursor"], level="WARNING") as events:
+            name, result = await events.next()
+            assert [line["message"] for line in result["data"]["jobLogs"]["nodes"]] == ["three"]
+            assert await events.next() == ("complete", None)
+        found: list[str] = []
+        while (message := await socket.receive())["type"] == "next":
+            found += [line["message"] for line in message["payload"]["data"]["jobLogs"]["nodes"]]
+        assert (found, message["type"]) == (["two", "three"], "complete")
+        name, result = await wrong.next()
+        assert (name, result["errors"][0]["extensions"]["code"]) == ("next", "INVALID_CURSOR")

@@ -91,7 +91,7 @@ async def test_operations_that_cannot_run_end_by_themselves(api: Caller) -> None
             assert (message["id"], message["type"]) == ("1", "error")
             assert message["payload"][0]["extensions"]["code"]
         await socket.subscribe("1", "query ($i: ID!) {node(id: $i) {id}}", i=None)
-        assert (await socket.receive())["payload"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
+        assert (await socket.receive())["payload"][0]["extensions"] == {"code": "BAD_USER_INPUT", "variable": ["i"]}
         await socket.subscribe("1", "{__typename}")
         assert (await socket.next("1"))["data"] == {"__typename": "Query"}
         assert await socket.receive() == {"id": "1", "type": "complete"}
