@@ -14,7 +14,7 @@ from jobs.viewer import Viewer
 log = structlog.get_logger(__name__)
 
 CODE = "DEADLINE_EXCEEDED"
-SETTLE_S = 10.0
+SETTLE_S = 4.0
 """A server that stops waits so long for mutations whose callers were answered already."""
 
 _LATE_MAX = 1_000

@@ -134,7 +134,7 @@ def _children(settings: Settings, waiting: Mapping[str, Forked]) -> tuple[Child,
 
     def child(name: str) -> Child:
         word = name.partition(" ")[0]
-        stop_s = SERVE_STOP_S + (settings.grace_s if word == "worker" else 0)
+        stop_s = SERVE_STOP_S + {"worker": settings.grace_s, "api": settings.drain_s}.get(word, 0.0)
         return Child(name, [*command, word], environ, stop_s=stop_s, waiting=waiting.get(name))
 
     api, services, *workers = [child(name) for name in names(settings)]

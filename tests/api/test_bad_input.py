@@ -109,6 +109,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str | int]]] = [
     (JOBS, {"where": {"tasks": ["a\0"]}}, "INVALID_OPTION", ["where", "tasks"]),
     (JOBS, {"where": {"states": ["NOPE"]}}, "BAD_USER_INPUT", ["where", "states", 0]),
     (JOBS, {"where": {"args": [{"path": "a", "equals": 10**400}]}}, "INVALID_OPTION", ["where", "args", 0]),
+    (JOBS, {"where": {"args": [{"path": "a", "equals": float("nan")}]}}, "INVALID_OPTION", ["where", "args", 0]),
     (
         JOBS,
         {"where": {"createdAt": {"from": "0001-01-01T00:00:00+14:00"}}},
