@@ -19,7 +19,7 @@ from jobs.where import DOCUMENTS, JobWhere
 
 WINDOW = 5_000
 """Jobs that a search looks at one by one before it ends."""
-LOOK_MS = 10.0
+LOOK_MS = 8.0
 """A search that has taken so long looks at no further jobs."""
 STEPS = (4_096, 2_048, 1_024, 512, 256, 128, 64, 32)
 """Jobs that are looked at with one statement: few numbers, so that databases know the statements."""
@@ -156,7 +156,7 @@ def _first_step(rest: JobWhere) -> int:
 
 
 def _weight(where: JobWhere) -> int:
-    documents: int = sum(len(getattr(where, name)) for name in DOCUMENTS) + bool(where.error) + len(where.tags) // 8
+    documents: int = sum(len(getattr(where, name)) for name in DOCUMENTS) + bool(where.error)
     return sum((_weight(one) for one in (*where.every, *where.some, *where.none)), documents)
 
 

@@ -229,10 +229,11 @@ async def _fill_postgres(url: str, rows: int) -> None:
         indexes = await connection.fetch(
             "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'job' AND indexname NOT LIKE '%pkey'"
         )
-        for row in indexes:
-            await connection.execute(f'DROP INDEX "{row["indexname"]}"')
-        for statement in (*script.batches(), *(row["indexdef"] for row in indexes), *script.later()):
-            await connection.execute(statement)
+        async with connection.transaction():
+            for row in indexes:
+                await connection.execute(f'DROP INDEX "{row["indexname"]}"')
+            for statement in (*script.batches(), *(row["indexdef"] for row in indexes), *script.later()):
+                await connection.execute(statement)
         for table in ("job", "job_tag", "attempt", "log_line", "quarantine"):
             await connection.execute(f"VACUUM (ANALYZE, PARALLEL 0) {table}")
     finally:

@@ -209,6 +209,17 @@ async def test_a_filter_written_with_fewer_branches_is_the_same_filter(store: St
     )
 
 
+async def test_tags_with_the_characters_that_separate_them(store: Store) -> None:
+    lists = [('a","b',), ("a", "b"), ("[a]",), ("ü\\",), ("\n",), (",",), ()]
+    specs = [make_spec(owner="u", tags=tags) for tags in lists]
+    await store.accept.accept_many(specs)
+    for tag in ("a", "b", 'a","b', "[a]", "ü\\", "\n", ",", '","', '"', "\\", ""):
+        wheres = JobWhere(tags=(tag,)), JobWhere(some=(JobWhere(tags=(tag, "none")), JobWhere(queues=("none",))))
+        for where in wheres:
+            found = {job.id for job in (await store.search.jobs(where, PageRequest())).items}
+            assert found == {spec.id for spec in specs if tag in spec.tags}, tag
+
+
 @pytest.mark.parametrize(
     "one",
     [
