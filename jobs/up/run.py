@@ -24,7 +24,7 @@ from jobs.up.stop import Stop
 from jobs.up.supervisor import Child, cancel, keep
 
 SERVE_STOP_S = 15.0
-"""How long the API and the services may take to end in order; workers have the settings' grace on top."""
+"""How long the API and the services may take to end in order; workers have their grace on top, the API its draining."""
 
 
 @dataclass(frozen=True)

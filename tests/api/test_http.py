@@ -175,7 +175,7 @@ async def test_an_error_of_a_field_leaves_the_rest(api: Caller) -> None:
     assert answer.status == 200
     assert answer.json["data"] == {"jobs": None, "viewer": {"name": "test ADMIN"}}
     (error,) = answer.json["errors"]
-    assert (error["path"], error["extensions"]) == (["jobs"], {"code": "INVALID_CURSOR"})
+    assert (error["path"], error["extensions"]) == (["jobs"], {"code": "INVALID_CURSOR", "argument": ["after"]})
 
 
 @pytest.mark.parametrize("chunked", [False, True])
