@@ -126,16 +126,18 @@ def schema(tasks: Tasks = None) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: engine.")],
+    name: Annotated[str, typer.Argument(help="What to measure: engine, store, subscriptions.")],
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     jobs: Annotated[int, typer.Option(help="Jobs to drain, in thousands rounded up.")] = 50_000,
+    rows: Annotated[int, typer.Option(help="Jobs that the store has, for `bench store`.")] = 1_000_000,
+    database: Annotated[str, typer.Option(help="Database to fill, for `bench store`.  [default: a new SQLite]")] = "",
 ) -> None:
     """Measure QueueQL beside its peers. The benchmarks come with the source, not with the package."""
     try:
         from tests.bench import report  # noqa: PLC0415  # as above
     except ModuleNotFoundError:
         raise SettingInvalid("The benchmarks are part of the source: run ./run bench in a checkout.") from None
-    report.run(name, as_json=json, jobs=jobs)
+    report.run(name, as_json=json, jobs=jobs, rows=rows, database=database)
 
 
 for noun, commands in (("job", job.app), ("queue", queue.app), ("task", task.app), ("event", event.app)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -12,17 +13,22 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.errors import SettingInvalid
-from tests.bench import engine
+from tests.bench import engine, store, subscriptions
 
-BENCHES = {"engine": engine.run}
+BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
+    "engine": engine.run,
+    "store": store.run,
+    "subscriptions": subscriptions.run,
+}
 
 
-def run(name: str, *, as_json: bool, jobs: int) -> None:
+def run(name: str, *, as_json: bool, jobs: int, rows: int, database: str) -> None:
     """Run the bench and print its figures. Raises SettingInvalid for a name that is none."""
     if name not in BENCHES:
         raise SettingInvalid(f"There is no bench {name!r}; there is: {', '.join(BENCHES)}.")
     load = os.getloadavg()[0]
-    figures = asyncio.run(BENCHES[name](jobs=-(-jobs // engine.CHUNK) * engine.CHUNK))
+    whole = {"jobs": -(-jobs // engine.CHUNK) * engine.CHUNK}
+    figures = asyncio.run(BENCHES[name](**({"rows": rows, "database": database} if name == "store" else whole)))
     figures |= {"cores": os.cpu_count(), "load_before": round(load, 2)}
     if as_json:
         typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
@@ -31,12 +37,20 @@ def run(name: str, *, as_json: bool, jobs: int) -> None:
 
 
 def _table(figures: dict[str, Any]) -> Table:
-    table = Table(title=f"{figures['ratio']} times SAQ; {figures['cores']} cores, load before {figures['load_before']}")
+    for name, one in figures.pop("timed", {}).items():
+        for column, value in one.items():
+            figures.setdefault(column, {})[name] = value
+    facts = [f"{name}: {value}" for name, value in figures.items() if not isinstance(value, dict)]
+    table = Table(title=", ".join(facts))
     table.add_column("")
     systems = [name for name in figures if isinstance(figures[name], dict)]
     for system in systems:
         table.add_column(system, justify="right")
     rows = dict.fromkeys(key for system in systems for key in figures[system])
     for row in rows:
-        table.add_row(row, *(f"{figures[system][row]:,}" if row in figures[system] else "" for system in systems))
+        table.add_row(row, *(_shown(figures[system].get(row, "")) for system in systems))
     return table
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

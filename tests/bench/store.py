@@ -28,11 +28,12 @@ WARM = 6
 """Calls that do not count: PostgreSQL plans a statement anew for the first five."""
 TARGET_MS = 20.0
 ROWS = 1_000_000
+SERVICES = "services: "
 
 Ask = Callable[[random.Random], Awaitable[Any]]
 
 
-class Timed(msgspec.Struct):
+class Timed(msgspec.Struct, kw_only=True):
     """One query, asked with other values each time, and then with the same values once more."""
 
     first_ms: float
@@ -266,12 +267,14 @@ class Bench:
             return [chance.choice(self._jobs).id for _ in range(number)]
 
         self.asks |= {
-            "services: unpushed": lambda _: search.unpushed(created_before_ms=self._last_ms + 864_000_000, limit=1_000),
-            "services: unfinished": lambda chance: search.unfinished(after_id=ids(chance, 1)[0], limit=1_000),
-            "services: unfinished, from the first": lambda _: search.unfinished(after_id="", limit=1_000),
-            "services: open rows": lambda _: search.open_rows(after_id="", limit=1_000),
-            "services: final among 1,000": lambda chance: search.final_among(ids(chance, 1_000)),
-            "services: unfinished among 1,000": lambda chance: search.unfinished_among(ids(chance, 1_000)),
+            f"{SERVICES}unpushed": lambda _: search.unpushed(
+                created_before_ms=self._last_ms + 864_000_000, limit=1_000
+            ),
+            f"{SERVICES}unfinished": lambda chance: search.unfinished(after_id=ids(chance, 1)[0], limit=1_000),
+            f"{SERVICES}unfinished, from the first": lambda _: search.unfinished(after_id="", limit=1_000),
+            f"{SERVICES}open rows": lambda _: search.open_rows(after_id="", limit=1_000),
+            f"{SERVICES}final among 1,000": lambda chance: search.final_among(ids(chance, 1_000)),
+            f"{SERVICES}unfinished among 1,000": lambda chance: search.unfinished_among(ids(chance, 1_000)),
         }
 
 
@@ -289,9 +292,17 @@ async def _time(ask: Ask, name: str) -> Timed:
             times[-1].append((time.perf_counter() - began) * 1000)
             cut += _is_cut_short(answer)
             found += _found(answer)
-    first, again = ((statistics.median(one), sorted(one)[int(RUNS * 0.95) - 1]) for one in times)
-    rounded = (round(ms, 2) for ms in (*first, *again))
-    return Timed(*rounded, cut_short=100 * cut // RUNS, found=found / RUNS, held=again[1] <= TARGET_MS)
+    medians = [round(statistics.median(one), 2) for one in times]
+    p95s = [round(sorted(one)[int(RUNS * 0.95) - 1], 2) for one in times]
+    return Timed(
+        first_ms=medians[0],
+        first_p95_ms=p95s[0],
+        median_ms=medians[1],
+        p95_ms=p95s[1],
+        cut_short=100 * cut // RUNS,
+        found=found / RUNS,
+        held=p95s[1] <= TARGET_MS,
+    )
 
 
 def _is_cut_short(answer: object) -> bool:
@@ -328,7 +339,8 @@ def _database(url: str) -> Iterator[str]:
 async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[str, Any]:
     """Time every query over a database with `rows` jobs: a new one of SQLite, or `database`, which is filled if empty.
 
-    `above` names the queries of which more than 5 % took longer than 20 ms.
+    `above` names the queries of which more than 5 % took longer than 20 ms; those of the services, which read a
+    thousand jobs at a time and nobody waits for, are timed but not held to that.
     """
     with _database(database) as url:
         began = time.perf_counter()
@@ -348,6 +360,7 @@ async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[s
         "fill_s": round(fill_s, 1),
         "target_ms": TARGET_MS,
         "queries": len(timed),
-        "above": [name for name, one in timed.items() if not one.held],
+        "bounded": sum(one.cut_short > 0 for one in timed.values()),
+        "above": [name for name, one in timed.items() if not one.held and not name.startswith(SERVICES)],
         "timed": {name: msgspec.to_builtins(one) for name, one in timed.items()},
     }
