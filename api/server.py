@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 GRACE_S = 10
 """How long requests that run may go on after a stop."""
 _BACKLOG = 2_048
+_SEND_BUFFER = 128 * 1024
+"""What the system keeps for a client that does not read (Linux doubles it); by itself it would take up to 4 MiB."""
 
 
 class _Server(uvicorn.Server):
@@ -104,6 +106,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}); choose another --host.") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # accepted sockets inherit it
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:

@@ -73,13 +73,17 @@ class SharedResults:
         """Keep a result for others; the oldest ones make room."""
         # The value is kept too, so that no other one can get its id.
         self._kept[group, id(value)] = (value, made)
-        self._bytes += len(made) + _RESULT_BYTES
+        self._bytes += _bytes_of(value, made)
         while self._bytes > KEPT_MAX_BYTES:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, key: tuple[Group, int]) -> None:
-        _, made = self._kept.pop(key)
-        self._bytes -= len(made) + _RESULT_BYTES
+        value, made = self._kept.pop(key)
+        self._bytes -= _bytes_of(value, made)
+
+
+def _bytes_of(value: object, made: bytes) -> int:
+    return len(made) + _RESULT_BYTES + getattr(value, "bytes", 0)
 
 
 class Group:

@@ -28,6 +28,9 @@ READ = 500
 """Events that are read at a time."""
 BLOCK_MS = 1_000
 """How long to wait for the next event before looking whether anybody listens."""
+GATHER_S = 0.0001
+"""For each subscriber the next events may gather for so long: what it costs to hand out grows with their number."""
+GATHER_MAX_S = 0.1
 LINGER_S = 30.0
 """How long the stream is read on after the last subscriber has gone."""
 
@@ -172,6 +175,8 @@ class Hub:
                 self._lose(GapReason.UNREADABLE, position)
             if len(same_epoch) < len(reading.events) or self._broker.epoch != position.epoch != 0:
                 raise EpochChanged("Redis was started anew or lost its data.")
+            if same_epoch and len(same_epoch) < READ:
+                await asyncio.sleep(min(GATHER_MAX_S, GATHER_S * self.subscribers))
 
     def _is_used(self) -> bool:
         now = self._monotonic()

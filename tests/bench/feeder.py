@@ -14,6 +14,8 @@ from jobs.job import JobSpec
 from jobs.outcome import Complete
 
 QUEUE = "bench"
+EVENTS = 3
+"""Of each job: enqueued, started, completed."""
 KINDS = 100
 """Kinds of jobs, each of which has subscribers of its own."""
 TICK_S = 0.02
@@ -37,6 +39,8 @@ class Feeder:
         self._broker = broker
         self.jobs_per_s = jobs_per_s
         self.jobs = 0
+        self.fed = 0
+        """In the last run."""
         self.kinds: dict[str, int] = {}
         """Of every job that was fed."""
 
@@ -44,12 +48,12 @@ class Feeder:
         """Feed for so long, then end what has begun."""
         session = await self._broker.open_session(_worker())
         lane = session.lane(0)
-        began, fed, running = time.monotonic(), 0, list[Reserved]()
+        self.fed, began, running = 0, time.monotonic(), list[Reserved]()
         try:
             while (now := time.monotonic()) - began < seconds:
-                due = int((now - began) * self.jobs_per_s) - fed
+                due = int((now - began) * self.jobs_per_s) - self.fed
                 await self._broker.push([Push(spec=self._spec(self.jobs + at)) for at in range(due)])
-                self.jobs, fed = self.jobs + due, fed + due
+                self.jobs, self.fed = self.jobs + due, self.fed + due
                 running = await self._step(session, lane, running, due)
                 await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - now)))
             while running:
