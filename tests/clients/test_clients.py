@@ -47,7 +47,7 @@ def packages() -> Path:
     """The npm packages, and what generators made of the schema."""
     node.install()
     generated = node.HERE / "generated"
-    (generated / "relay").mkdir(parents=True, exist_ok=True)
+    generated.mkdir(exist_ok=True)
     printed = subprocess.run(
         [sys.executable, "-m", "queueql", "schema", "--tasks", TASKS], cwd=ROOT, capture_output=True, check=True
     ).stdout
