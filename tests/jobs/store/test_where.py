@@ -188,6 +188,50 @@ async def test_both_databases_agree_with_the_predicate(store: Store, story: Stor
     assert found_something > 50
 
 
+async def test_what_is_found_in_steps_and_windows_is_all_of_it(
+    store: Store, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = await fill(store, story)
+    for name, value in {"WINDOW": 20, "FIRST": 4, "STEPS": (8, 4, 2)}.items():
+        monkeypatch.setattr(f"jobs.store.job_search.{name}", value)
+    wanted: list[JobWhere] = []
+
+    @settings(
+        max_examples=120,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(WHERES)
+    def gather(where: JobWhere) -> None:
+        with contextlib.suppress(InvalidOption):  # too many parts
+            check(where)
+            wanted.append(where)
+
+    gather()
+    cut_short = 0
+    for number, where in enumerate(wanted):
+        direction, backward = list(Direction)[number % 2], number % 3 == 0
+        expected = [job.id for job in jobs if fits(where, job)]
+        if (direction is Direction.DESC) is not backward:
+            expected.reverse()
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            asked = PageRequest(limit=5, backward=backward, **({"before" if backward else "after": cursor}))
+            page = await store.search.jobs(where, asked, direction)
+            found += [job.id for job in (reversed(page.items) if backward else page.items)]
+            cut_short += page.reached is not None
+            if not (page.has_previous if backward else page.has_next):
+                break
+            cursor = page.reached or page.cursors[0 if backward else -1]
+        assert found == expected, where
+        counted = await store.search.count(where)
+        assert counted.value == len(expected) if counted.whole else counted.value <= len(expected)
+    assert cut_short > 50
+
+
 async def test_a_filter_written_with_fewer_branches_is_the_same_filter(store: Store, story: Story) -> None:
     jobs = await fill(store, story)
 
