@@ -58,6 +58,9 @@ def _values(chance: random.Random) -> dict[str, JobWhere]:
     batch = f"batch-{number(20)}"
     user = PathWhere(path="user.id", equals=(number(1_000_000),))
     dry = PathWhere(path="dry", equals=(True,))
+    deep = JobWhere(states=(State.DEAD,), tags=("common",))
+    for depth in range(9):
+        deep = JobWhere(none=(deep,), tasks=(task,)) if depth % 2 else JobWhere(some=(deep, JobWhere(args=(user,))))
     return {
         "all": JobWhere(),
         "queue": JobWhere(queues=(queue,)),
@@ -123,6 +126,11 @@ def _values(chance: random.Random) -> dict[str, JobWhere]:
         "some: owner or dead": JobWhere(some=(JobWhere(owners=(owner,)), JobWhere(states=(State.DEAD,)))),
         "some: small or rare": JobWhere(some=(JobWhere(owners=(small,)), JobWhere(tags=("rare",)))),
         "some: tag or args": JobWhere(some=(JobWhere(tags=("rare",)), JobWhere(args=(user,)))),
+        "some: 8 pairs": JobWhere(some=tuple(JobWhere(owners=(f"user{n}",), tags=(f"batch-{n}",)) for n in range(8))),
+        "100 parts": JobWhere(
+            some=tuple(JobWhere(args=(PathWhere(path=f"items[{n}].sku", contains="none"),)) for n in range(49))
+        ),
+        "10 deep": deep,
         "every: owner, queue": JobWhere(every=(JobWhere(owners=(small,)), JobWhere(queues=(queue,)))),
     }  # fmt: skip
 
