@@ -212,3 +212,14 @@ class JobConnection(Connection[Job]):
     """A page of a list of jobs."""
 
     total_count: Count | None = strawberry.field(resolver=total_count, graphql_type=Count | None)
+
+
+@strawberry.type
+class JobSnapshot:
+    """The beginning of a list of jobs at one moment."""
+
+    items: list[vocabulary.Job] = strawberry.field(name="nodes", graphql_type=list[Job])
+    """Its first jobs, as many as were asked for."""
+    has_next: bool = strawberry.field(name="hasMore")
+    """Whether the list goes on behind them."""
+    total_count: Count | None = strawberry.field(resolver=total_count, graphql_type=Count | None)

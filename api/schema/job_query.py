@@ -9,7 +9,7 @@ import strawberry
 
 from api.context import Info
 from api.paging import page_request
-from api.schema.job import Job, JobConnection, JobPage
+from api.schema.job import Job, JobConnection, JobPage, JobSnapshot
 from api.schema.job_where import JobWhere
 from api.schema.scalars import Cursor
 from jobs import job as vocabulary
@@ -94,7 +94,7 @@ class JobSubscription:
         """
         return info.context.client.feed.job(info.context.viewer, id)
 
-    @strawberry.subscription(graphql_type=JobConnection)
+    @strawberry.subscription(graphql_type=JobSnapshot)
     async def jobs(
         self,
         info: Info,

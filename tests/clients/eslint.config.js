@@ -4,7 +4,7 @@ import plugin from "@graphql-eslint/eslint-plugin";
 const values = [
   // Parts of other objects, and what mutations and subscriptions hand out: there is nothing to find again.
   "Backoff", "Count", "Failure", "Gap", "PageInfo", "Progress", "QueueCounts", "RescuedJob", "RunningJob", "Viewer",
-  "WorkerSnapshot", "WorkerWish",
+  "JobSnapshot", "WorkerSnapshot", "WorkerWish",
   // Events: their place in the log is the cursor beside them.
   "JobCancelRequested", "JobCancelled", "JobCompleted", "JobDied", "JobDue", "JobEnqueued", "JobLogged", "JobProgressed",
   "JobQuarantined", "JobReaped", "JobReleased", "JobRetrying", "JobSnoozed", "JobStarted",
