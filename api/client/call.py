@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from api.client.address import find
+from jobs.ending import end
 
 if TYPE_CHECKING:  # only for the types: both take their time to import
     from api.client.link import Link
@@ -49,9 +50,9 @@ def call(
             return await command(Link(session, address, screen.say), screen)
 
     try:
-        code = asyncio.run(main())
+        code = asyncio.run(_until_interrupted(main()))
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (_Interrupted, KeyboardInterrupt):
         screen.say(when_stopped() if when_stopped else "Interrupted.")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -61,6 +62,23 @@ def call(
     except BaseExceptionGroup as group:
         raise first_of(group) from None
     sys.exit(code or 0)
+
+
+class _Interrupted(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+async def _until_interrupted(command: Coroutine[Any, Any, int | None]) -> int | None:
+    """Run to the end, or to the first SIGINT, which `asyncio.run` passes on as one cancellation: that can get lost."""
+    running, interrupted = asyncio.create_task(command), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+    waiting = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not running.done():
+        await end(running)
+        raise _Interrupted
+    return running.result()
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
