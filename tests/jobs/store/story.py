@@ -67,8 +67,8 @@ class Tale:
     def reaped(self, attempt: int = 1, crashes: int = 1) -> Tale:
         return self._add(events.Reaped, attempt, crashes, "w1")
 
-    def died(self, attempt: int = 1, reason: Reason = Reason.ATTEMPTS_EXHAUSTED) -> Tale:
-        return self._add(events.Died, attempt, reason, failure("the end"))
+    def died(self, attempt: int = 1, reason: Reason = Reason.ATTEMPTS_EXHAUSTED, message: str = "the end") -> Tale:
+        return self._add(events.Died, attempt, reason, failure(message))
 
     def cancel_requested(self) -> Tale:
         return self._add(events.CancelRequested)

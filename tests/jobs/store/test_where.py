@@ -253,6 +253,17 @@ async def test_a_filter_written_with_fewer_branches_is_the_same_filter(store: St
     )
 
 
+async def test_errors_with_characters_that_json_writes_in_another_way(store: Store, story: Story) -> None:
+    messages = ['a "b" c', "C:\\temp", "two\nlines", "Übel", "</b>", "plain"]
+    specs = [make_spec() for _ in messages]
+    await store.accept.accept_many(specs)
+    for spec, message in zip(specs, messages, strict=True):
+        await story.record(Tale(spec).enqueued().started().died(message=message))
+    for text in ('"b"', "\\t", "\\n", "two\nl", "Ü", "</", "plain", "message", "line 1", '"', "\\"):
+        found = {job.id for job in (await store.search.jobs(JobWhere(error=text), PageRequest())).items}
+        assert found == {spec.id for spec, message in zip(specs, messages, strict=True) if text in message}, text
+
+
 async def test_tags_with_the_characters_that_separate_them(store: Store) -> None:
     lists = [('a","b',), ("a", "b"), ("[a]",), ("ü\\",), ("\n",), (",",), ()]
     specs = [make_spec(owner="u", tags=tags) for tags in lists]
