@@ -23,9 +23,8 @@ LOOK_MS = 8.0
 """A search that has taken so long looks at no further jobs."""
 STEPS = (4_096, 2_048, 1_024, 512, 256, 128, 64, 32)
 """Jobs that are looked at with one statement: few numbers, so that databases know the statements."""
-
-FIRST = 1_024
-"""Jobs that are looked at with the first statement; the less there is to see in each, the more of them."""
+FIRST = 512
+"""Jobs that are looked at with the first statement, or fewer: how long they take tells how many more there may be."""
 
 Monotonic = Callable[[], float]
 

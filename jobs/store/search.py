@@ -99,13 +99,13 @@ class Search:
     async def jobs(self, where: JobWhere, page: PageRequest, direction: Direction = Direction.DESC) -> Page[Job]:
         """Return a page of jobs in the order of their creation. Raises InvalidCursor.
 
-        A search that has looked at WINDOW jobs without filling the page ends there: `reached` says so. The id of a
-        job must not be made more than an hour apart from its `created_ms`.
+        A search that has looked at WINDOW jobs, or for LOOK_MS, without filling the page ends there: `reached` says
+        so. The id of a job must not be made more than a minute apart from its `created_ms`.
         """
         return await JobSearch(self._database, self._quarantine, where, direction).page(page)
 
     async def count(self, where: JobWhere, limit: int = 1000) -> Counted:
-        """Count the jobs that are meant, up to `limit`, and to the end of a window of jobs as `jobs` has it."""
+        """Count the jobs that are meant, up to `limit`, and for as long as `jobs` looks."""
         return await JobSearch(self._database, self._quarantine, where, Direction.DESC).count(limit)
 
     async def attempts(self, job_ids: Sequence[str]) -> dict[str, list[Attempt]]:
