@@ -99,7 +99,7 @@ class Attempt(Node):
     state: AttemptState
     """How it stands or ended."""
     worker: str | None
-    """Id of the worker that ran it."""
+    """The worker that ran it, by its `session`."""
     started_ms: datetime = strawberry.field(name="startedAt")
     """When the worker began."""
     finished_ms: datetime | None = strawberry.field(name="finishedAt")

@@ -26,7 +26,7 @@ class CountPrecision(StrEnum):
 
 @strawberry.type
 class Count:
-    """A number of objects. Huge lists are not counted to their end."""
+    """A number of objects. Counting ends at 1,000, and where a search is cut short."""
 
     value: int
     """The number that was counted."""

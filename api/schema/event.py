@@ -97,7 +97,7 @@ class JobStarted(JobEvent):
     attempt: int
     """Number of the attempt."""
     worker: str
-    """Id of the worker."""
+    """The worker, by its `session`."""
 
 
 @strawberry.type
@@ -171,7 +171,7 @@ class JobReaped(JobEvent):
     crashes: int
     """How often the job's worker was lost by now."""
     worker: str
-    """Id of the worker that was lost."""
+    """The worker that was lost, by its `session`."""
 
 
 @strawberry.type

@@ -123,7 +123,7 @@ class Job(Node):
     run: int
     """1, and one more with each retry by hand."""
     version: BigInt
-    """Rises with each change of state within the run; of two views of the job the one with the higher is newer."""
+    """Rises with each change of state within the run; of two views of the same run the one with the higher is newer."""
     crashes: int
     """How often its worker was lost while it ran."""
     recoveries: int
@@ -141,7 +141,7 @@ class Job(Node):
     retry_of: strawberry.ID | None
     """Id of the job that it was made from, where it repeats one with changes."""
     worker: str | None
-    """Id of the worker that runs it or ran it last."""
+    """The worker that runs it or ran it last, by its `session`."""
     cancel_requested: bool
     """Whether somebody asked for it to be cancelled while it runs."""
     created_ms: datetime = strawberry.field(name="createdAt")

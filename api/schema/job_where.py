@@ -116,7 +116,11 @@ class JobWhere:
     none: list[JobWhere] | None = strawberry.field(name="not", default=None)
     """None of these holds."""
     text: str | None = None
-    """The same as people type it: `state:dead queue:mail args.user.id:42 error:"Timeout" age:<1h`. Must hold too."""
+    """The same as people type it: `state:dead queue:mail args.user.id:42 error:TIMEOUT age:<1h`. Must hold too.
+
+    A term is FIELD:VALUE; `a,b` are alternatives, `-` before a term negates it, `OR` stands between terms, parentheses
+    group, `>=` and the like compare times and numbers, and a time is a date, a moment or an age such as `2h`.
+    """
 
     def read(self, info: Info) -> vocabulary.JobWhere:
         """Return the filter as the doors know it. Raises InvalidOption where it does not make sense."""
