@@ -13,7 +13,7 @@ from jobs import job as vocabulary
 
 @strawberry.enum
 class UserErrorCode(StrEnum):
-    """Why something was refused, in `userErrors` and as `extensions.code` of errors. Stable: programs may rely on it."""
+    """Why something was refused: in `userErrors`, and as `extensions.code` of errors. Stable: programs rely on it."""
 
     BAD_REQUEST = "BAD_REQUEST"
     """The request cannot be carried out; the message says why."""
