@@ -45,7 +45,8 @@ class SharedResults:
     def __init__(self) -> None:
         self._groups: dict[Scope, Group] = {}
         self._kept: OrderedDict[tuple[Group, int], tuple[Any, bytes]] = OrderedDict()
-        self._bytes = 0
+        self.bytes = 0
+        """About how much memory the results take."""
 
     def join(self, scope: Scope) -> Group:
         """Begin to ask for the results of a scope."""
@@ -73,13 +74,13 @@ class SharedResults:
         """Keep a result for others; the oldest ones make room."""
         # The value is kept too, so that no other one can get its id.
         self._kept[group, id(value)] = (value, made)
-        self._bytes += _bytes_of(value, made)
-        while self._bytes > KEPT_MAX_BYTES:
+        self.bytes += _bytes_of(value, made)
+        while self.bytes > KEPT_MAX_BYTES:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, key: tuple[Group, int]) -> None:
         value, made = self._kept.pop(key)
-        self._bytes -= _bytes_of(value, made)
+        self.bytes -= _bytes_of(value, made)
 
 
 def _bytes_of(value: object, made: bytes) -> int:

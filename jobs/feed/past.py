@@ -61,6 +61,7 @@ class Past:
         self._broker = broker
         self._facts = facts
         self._monotonic = monotonic
+        self.keep_s = KEPT_S
         self._passages: OrderedDict[Position, Passage] = OrderedDict()
         self._reading = asyncio.Lock()
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -93,15 +94,18 @@ class Past:
             await stretch.learn_for(wanted)
         return stretches
 
+    @property
+    def bytes(self) -> int:
+        """About how much memory all passages take."""
+        return sum(passage.bytes for passage in self._passages.values())
+
     def tidy(self) -> None:
         """Let go of what is not needed any more."""
-        oldest = self._monotonic() - KEPT_S
+        oldest = self._monotonic() - self.keep_s
         for begin in [begin for begin, passage in self._passages.items() if passage.used_at < oldest]:
             del self._passages[begin]
-        size = sum(passage.bytes for passage in self._passages.values())
-        while size > KEPT_MAX_BYTES:
-            _, passage = self._passages.popitem(last=False)
-            size -= passage.bytes
+        while self.bytes > KEPT_MAX_BYTES:
+            self._passages.popitem(last=False)
 
     def _find(self, after: Position) -> Passage | None:
         found = [one for one in self._passages.values() if one.begin <= after < one.end]

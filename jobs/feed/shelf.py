@@ -66,7 +66,5 @@ def _all_of(where: JobWhere) -> Iterator[JobWhere]:
 
 
 def _face(value: Any) -> Hashable:
-    """Return what is equal for JSON values that are the same: 1 and 1.0, not 1 and true. Nobody looks for objects."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return ("number", value)
-    return (type(value).__name__, value) if isinstance(value, str | bool | None) else None
+    """Return what is equal for JSON values that are the same; for others it may be equal too, as for 1 and true."""
+    return value if isinstance(value, str | int | float | None) else None

@@ -16,8 +16,8 @@ from jobs.broker import Push
 from jobs.client import Client
 from jobs.commands import EnqueueRequest
 from jobs.errors import EpochChanged, InvalidCursor, NotFound
-from jobs.event import JobEvent
-from jobs.feed import EventSubscription, GapReason
+from jobs.event import JobEvent, Position
+from jobs.feed import EventSubscription, GapReason, hub
 from jobs.job import Job, Progress, State
 from jobs.outcome import Complete
 from jobs.viewer import Role, Viewer
@@ -26,6 +26,7 @@ from tests.factories import make_spec
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
 from tests.redis_server import RedisServer
+from tests.tcp_proxy import TcpProxy
 from tests.wait import until
 
 VIEWER = Viewer(id="v", name="viewer", role=Role.OPERATOR)
@@ -187,6 +188,19 @@ async def test_a_cursor_older_than_what_is_kept_gets_a_gap(client: Client, live:
     assert second.gaps == [GapReason.CURSOR_TOO_OLD]
 
 
+async def test_everybody_whose_cursor_is_too_old_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
+    first = live()
+    await enqueue_many(client, 1)
+    await first.until(1)
+    for _ in range(3):
+        await enqueue_many(client, 1)
+    await client.broker.client.xtrim("{qq}:events", maxlen=2, approximate=False)
+    for _ in range(2):
+        reading = live(after=first.cursor)
+        await reading.until(2)
+        assert reading.gaps == [GapReason.CURSOR_TOO_OLD]
+
+
 async def test_a_cursor_of_an_older_epoch_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
     first = live()
     await enqueue_many(client, 1)
@@ -209,12 +223,15 @@ async def test_a_cursor_leads_over_a_change_of_epoch_with_a_gap_where_it_changes
     await first.subscription.aclose()
     await enqueue_many(client, 1)
     await client.broker.raise_epoch(client.broker.epoch + 1)
-    await enqueue_many(client, 1)
+    await enqueue_many(client, 2)
     second = live(after=first.cursor)
     await second.batch()
     assert (len(second.events), second.gaps) == (1, [GapReason.CURSOR_TOO_OLD])
-    await second.until(2)
+    await second.until(3)
     assert second.gaps == [GapReason.CURSOR_TOO_OLD, GapReason.BROKER_LOST]
+    third = live(after=second.events[1][0])
+    await third.until(1)
+    assert (third.events, third.gaps) == (second.events[2:], [])
 
 
 @pytest.mark.parametrize(
@@ -247,6 +264,82 @@ async def test_who_is_too_slow_gets_a_gap_and_goes_on_from_there(client: Client,
     await quick.until(11)
     await slow.until(11 - gap_at)
     assert slow.events == quick.events[gap_at:]
+
+
+async def test_who_has_read_everything_is_not_too_slow_however_much_comes_at_once(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    reading = live()
+    reading.subscription.buffer_max_bytes = 1
+    await enqueue_many(client, 1_000)
+    await reading.until(1_000)
+    assert reading.gaps == []
+
+
+async def test_many_who_catch_up_read_the_log_once(
+    client: Client, live: Callable[..., Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = live()
+    await enqueue_many(client, 1)
+    await whole.until(1)
+    for _ in range(5):
+        await enqueue_many(client, 1_000)
+        await whole.until(len(whole.events) + 1_000)
+    scans: list[Position] = []
+    scan = client.broker.stream.scan
+
+    async def counted(after: Position, limit: int, *, block_ms: int = 0) -> Any:
+        if not block_ms:  # not the hub
+            scans.append(after)
+        return await scan(after, limit, block_ms=block_ms)
+
+    monkeypatch.setattr(client.broker.stream, "scan", counted)
+    starts = [whole.events[at * 40][0] for at in range(25)]
+    filters = [None, JobWhere(queues=("default",)), JobWhere(tasks=("noop",), states=(State.QUEUED,))]
+    readings = [(at, live(after=start, where=where)) for at, start in enumerate(starts) for where in filters]
+    await asyncio.gather(*(reading.until(5_000 - at * 40) for at, reading in readings))
+    for at, reading in readings:
+        assert reading.events == whole.events[at * 40 + 1 :]
+        assert reading.gaps == []
+    assert len(scans) < 25
+    past = client.feed.hub.past
+    assert past.bytes > 0
+    monkeypatch.setattr(past, "keep_s", 0.0)
+    await until(lambda: past.bytes == 0)
+
+
+async def test_catching_up_waits_while_the_log_cannot_be_read(
+    redis_url: str, open_client: OpenClient, client: Client, live: Callable[..., Reading]
+) -> None:
+    first = live()
+    await enqueue_many(client, 3)
+    await first.until(3)
+    with TcpProxy(redis_url) as proxy:
+        other = await open_client(redis_url=proxy.url)
+        await other.feed.hub.reached()
+        proxy.refuse()
+        reading = Reading(other.feed.job_events(VIEWER, after=first.events[0][0]))
+        waiting = asyncio.create_task(reading.until(2))
+        await until(lambda: not other.feed.hub.health().ok)
+        assert not waiting.done()
+        proxy.release()
+        assert await asyncio.wait_for(waiting, 20) == [event for _, event in first.events[1:]]
+        assert reading.gaps == []
+
+
+async def test_events_gather_where_there_are_many_subscribers(
+    client: Client, live: Callable[..., Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "GATHER_S", 1.0)
+    reading = live()
+    begun = asyncio.get_running_loop().time()
+    batches = 0
+    for _ in range(20):
+        await enqueue_many(client, 1)
+    while len(reading.events) < 20:
+        await reading.batch()
+        batches += 1
+    assert batches <= (asyncio.get_running_loop().time() - begun) / hub.GATHER_MAX_S + 1
 
 
 async def test_losing_redis_is_a_gap_and_goes_on(client: Client, live: Callable[..., Reading]) -> None:

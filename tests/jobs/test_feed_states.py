@@ -113,6 +113,20 @@ async def test_queues_are_read_once_for_all_who_watch_and_only_when_something_ha
         assert len(calls) - first <= 4 * seconds + 2
 
 
+async def test_a_state_that_is_as_before_is_not_shown_again(client: Client, hand: Hand) -> None:
+    await enqueue(client)
+    job = await hand.start()
+    stream = client.feed.queue(VIEWER, "default")
+    shown = await following(stream)
+    async with counting(client.broker, "counts") as calls:
+        for number in range(2):
+            before = len(calls)
+            await hand.log(job, LogLevel.INFO, str(number))
+            await until(lambda: len(calls) > before)  # noqa: B023  # it is done with before the next round
+    await hand.finish(job, Complete("null"))
+    assert (await following(stream)).counts != shown.counts
+
+
 # Lists
 
 
@@ -221,6 +235,32 @@ async def test_who_is_at_the_same_place_of_a_log_shares_what_is_read(client: Cli
         await hand.log(reserved, LogLevel.INFO, "two")
         assert [[line.message for line in batch.lines] for batch in await asyncio.gather(*waiting)] == [["two"]] * 20
         assert len(calls) <= 4
+
+
+@pytest.mark.usefixtures("_recording")
+async def test_who_comes_after_a_line_does_not_share_what_was_read_before_it(
+    client: Client, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await enqueue(client)
+    reserved = await hand.start()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    logs = client.store.search.logs
+
+    async def held(*given: Any, **named: Any) -> Any:
+        page = await logs(*given, **named)
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        return page
+
+    monkeypatch.setattr(client.store.search, "logs", held)
+    first = asyncio.create_task(following(client.feed.job_log(VIEWER, job.id)))
+    await begun.wait()
+    await hand.log(reserved, LogLevel.INFO, "one")
+    assert (await lines(client.feed.job_log(VIEWER, job.id, LogLevel.INFO), 1))[0] == ["one"]
+    assert (await lines(client.feed.job_log(VIEWER, job.id), 1))[0] == ["one"]
+    go_on.set()
+    assert [line.message for line in (await first).lines] == ["one"]
 
 
 # Those that go away
