@@ -109,6 +109,12 @@ class TcpProxy:
         self._server.close()
         self._refusing = True
         await self._cut()
+        # One that was being accepted at this moment is refused, and what was reset closes with the loop's next turns.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=5)
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _set(self, *, opened: bool | None = None, refusing: bool | None = None) -> None:
         if refusing is not None:

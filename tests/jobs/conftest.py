@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from jobs.client import Client
 from jobs.clock import Clock, now_ms
+from jobs.feed import EventSubscription
 from jobs.services.recorder import Recorder
 from tests.factories import make_settings
 from tests.jobs.hand import Hand
+from tests.jobs.reading import VIEWER, Reading
+from tests.jobs.tasks import registry
 
 
 @pytest.fixture
@@ -41,3 +45,24 @@ async def hand(client: Client) -> AsyncIterator[Hand]:
     hand = await Hand.open(client, Recorder(client.store, client.broker))
     yield hand
     await hand.close()
+
+
+@pytest.fixture
+async def published(client: Client) -> None:
+    """The tasks of tests/jobs/tasks.py, published."""
+    await client.commands.task.publish(registry.definitions())
+
+
+@pytest.fixture
+async def live(client: Client, published: None) -> AsyncIterator[Callable[..., Reading]]:
+    """Makes readings; the stream is being read already, so that a new one misses nothing."""
+    await client.feed.hub.reached()
+    made: list[EventSubscription] = []
+
+    def live(**options: Any) -> Reading:
+        made.append(client.feed.job_events(VIEWER, **options))
+        return Reading(made[-1])
+
+    yield live
+    for subscription in made:
+        await subscription.aclose()
