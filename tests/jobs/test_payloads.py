@@ -325,7 +325,7 @@ async def test_both_workers_of_saq_have_the_arguments_where_the_settings_name_th
 async def test_saqs_own_worker_leaves_the_job_to_others_where_there_is_no_database(client: Client) -> None:
     job, small = await enqueue(client), await enqueue(client, text="x")
     queue = Queue.from_url(client.settings.redis_url, settings=settings_of(client, database_url=""))
-    worker = saq.worker.Worker(queue, functions=[("digest", length)], concurrency=1)  # type: ignore[var-annotated]
+    worker = saq.worker.Worker(queue, functions=[("digest", length)], concurrency=1)  # type: ignore[var-annotated]  # as users write it
     working = asyncio.create_task(worker.start())
     assert (await reach(client, small.id, State.COMPLETED)).result == 2
     assert (await reach(client, job.id, State.SCHEDULED)).attempts == 1

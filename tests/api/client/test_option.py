@@ -49,6 +49,6 @@ def test_a_length_is_sent_as_iso_8601() -> None:
 
 def test_a_filter_has_what_was_said_only() -> None:
     nothing = {"tasks": None, "queues": None, "owners": None, "tags": None}
-    assert where(now=NOW, text=None, states=None, since=None, until=None, **nothing) is None  # type: ignore[arg-type]
-    said = where(now=NOW, text=["a:b", "c:d"], states=[State.DEAD], since="1h", until=None, **nothing)  # type: ignore[arg-type]
+    assert where(now=NOW, text=None, states=None, since=None, until=None, **nothing) is None  # type: ignore[arg-type]  # one empty list for all
+    said = where(now=NOW, text=["a:b", "c:d"], states=[State.DEAD], since="1h", until=None, **nothing)  # type: ignore[arg-type]  # one empty list for all
     assert said == {"text": "a:b c:d", "states": ["DEAD"], "createdAt": {"from": "2026-03-01T11:00:00+00:00"}}

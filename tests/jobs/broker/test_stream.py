@@ -15,7 +15,7 @@ FUTURE = ["folded", "a-job", 7, 8, "of a newer version"]
 
 
 async def entry(redis_client: redis.asyncio.Redis, payload: bytes, *, field: str = "e") -> str:
-    return (await redis_client.xadd(keys.EVENTS, {field: payload})).decode()  # type: ignore[no-any-return]
+    return (await redis_client.xadd(keys.EVENTS, {field: payload})).decode()  # type: ignore[no-any-return]  # redis-py says Any
 
 
 async def push(broker: Broker) -> str:
