@@ -47,6 +47,8 @@ class Job(Model):
     error = fields.TextField(null=True)
     worker = fields.TextField(null=True)
     cancel_requested = fields.BooleanField(db_default=False)
+    cancel_run = fields.IntField(null=True)
+    """The run that was to be cancelled last, whether the broker knows of it or not."""
     created_ms = fields.BigIntField()
     updated_ms = fields.BigIntField()
     scheduled_ms = fields.BigIntField(null=True)
