@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Self
 
-from jobs.clock import Clock, now_ms
+from jobs.clock import Clock, new_id, now_ms
 from jobs.errors import SchemaAhead, SchemaBehind
 from jobs.probe import Check, Health
 from jobs.store.accept import Accepted, Acceptor
@@ -13,13 +15,14 @@ from jobs.store.config import sqlite_path
 from jobs.store.database import Database, Dialect
 from jobs.store.disk import Disk
 from jobs.store.epoch import Epochs
+from jobs.store.leader import Leadership
 from jobs.store.migrate import Migrator, SchemaState, connect
 from jobs.store.quarantine import Quarantine
 from jobs.store.record import History
 from jobs.store.search import Search, Unfinished
 from jobs.store.token import TokenKind, Tokens
 
-__all__ = ["Accepted", "Migrator", "SchemaState", "Store", "TokenKind", "Unfinished"]
+__all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "TokenKind", "Unfinished"]
 
 
 class Store:
@@ -38,6 +41,7 @@ class Store:
         self.catalogue = Catalogue(database, clock, self.quarantine)
         self.tokens = Tokens(database, clock)
         self.epoch = Epochs(database)
+        self._clock = clock
         self._check = Check("store", self._ask)
 
     @classmethod
@@ -60,6 +64,10 @@ class Store:
     def dialect(self) -> Dialect:
         """Which database it is."""
         return self._database.dialect
+
+    def leadership(self, name: str) -> Leadership:
+        """Make a candidate for the lead of what has this name (64 characters at most)."""
+        return Leadership(self._database, self._clock, name, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
 
     async def health(self) -> Health:
         """Ask whether the database answers, can be written to, and takes new jobs. Never raises."""
