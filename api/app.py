@@ -16,9 +16,10 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from api.auth import Authenticator, Hosts
-from api.errors import AWAY, formatted, problem
+from api.errors import away, formatted, problem
 from api.gate import Gate
-from api.health import Health
+from api.health import Health, QueuesHealth
+from api.monitor import Monitors
 from api.page import Assets
 from api.parts import Parts
 from api.streams import Streams
@@ -27,19 +28,20 @@ from api.websocket import SocketEndpoint
 from jobs.client import Client
 from jobs.clock import new_id
 from jobs.errors import Unavailable
+from jobs.lookout import Lookout
 from jobs.settings import Settings
 
 _COMPRESSED = Middleware(GZipMiddleware, minimum_size=1_024, compresslevel=1)
 """Streams of events pass through as they are. Level 1 takes half the time of level 6, for answers an eighth larger."""
 
 
-def create_app(client: Client, settings: Settings, streams: Streams | None = None) -> ASGIApp:
+def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lookout) -> ASGIApp:
     """Return the application. The client stays the caller's; `streams` lets the caller end what is open.
 
     Raises SettingInvalid where the trusted documents cannot be read.
     """
-    parts = Parts.of(client, settings, streams or Streams())
-    health = Health(client, parts.streams)
+    parts = Parts.of(client, settings, streams)
+    health, monitors = Health(lookout), Monitors(parts.auth, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -61,6 +63,8 @@ def create_app(client: Client, settings: Settings, streams: Streams | None = Non
             Route("/signin", SignIn(parts.auth).answer),
             Route("/livez", health.live),
             Route("/readyz", health.ready),
+            Route("/health", health.health),
+            Route("/health/queues", QueuesHealth(client, monitors).answer),
             Mount("/dashboard", Assets()),
         ],
         exception_handlers={HTTPException: _http_error, Unavailable: _unavailable, Exception: _fault},
@@ -102,7 +106,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101  # as above
-    return problem(503, "Service Unavailable", AWAY, code=error.code, headers={"retry-after": "1"})
+    return away(error)
 
 
 async def _fault(_request: Request, error: Exception) -> Response:

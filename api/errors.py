@@ -78,3 +78,15 @@ def problem(
     """Return an HTTP error as problem details (RFC 9457). `code` is stable."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **more}
     return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
+
+
+def unauthorized() -> Response:
+    """Say that nobody is signed in, and how that is done."""
+    detail = "Sign in with the link that was printed at the start, or send `Authorization: Bearer TOKEN`."
+    headers = {"www-authenticate": "Bearer"}
+    return problem(401, "Unauthorized", detail, code="UNAUTHENTICATED", headers=headers)
+
+
+def away(error: Unavailable) -> Response:
+    """Say that a part which the request needs does not answer."""
+    return problem(503, "Service Unavailable", AWAY, code=error.code, headers={"retry-after": "1"})

@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
+from api import health
 from api.app import create_app
 from api.streams import Streams
 from api.websocket import FRAME_MAX
 from jobs.client import Client
 from jobs.errors import PortTaken
-from jobs.probe import Probe
+from jobs.probe_port import Probe
 from jobs.settings import Settings
 from jobs.stopping import wait_for_stop
 
@@ -52,10 +54,7 @@ async def serve(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         client = await Client.open(settings)
         try:
-            async with (
-                Probe(settings.host, settings.probe_port, client.health),
-                running(client, settings, listener) as ended,
-            ):
+            async with running(client, settings, listener) as ended:
                 stop = asyncio.create_task(wait_for_stop())
                 await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
                 stop.cancel()
@@ -65,10 +64,26 @@ async def serve(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def running(client: Client, settings: Settings, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve the API on a socket while the block runs. Gives the server's task, which ends early only by a fault."""
+    """Serve the API on a socket while the block runs. Gives the server's task, which ends early only by a fault.
+
+    Raises PortTaken where the probe's port is.
+    """
     streams = Streams()
+    lookout = health.lookout(client, streams)
+    app = create_app(client, settings, streams, lookout)
+    async with (
+        Probe(settings.host, settings.probe_port, lookout),
+        _serving(app, settings, streams, listener) as task,
+    ):
+        yield task
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    app: ASGIApp, settings: Settings, streams: Streams, listener: socket.socket
+) -> AsyncIterator[asyncio.Task[None]]:
     config = uvicorn.Config(
-        create_app(client, settings, streams),
+        app,
         loop="none",
         http="httptools",
         ws="websockets-sansio",

@@ -12,7 +12,7 @@ from api import page, sse
 from api.auth import Credentials, forged
 from api.body import BODY_MAX, PAYLOADS_MAX, NotJson, TooLarge, decode, encode, read_body
 from api.deadline import TooLate
-from api.errors import AWAY, problem
+from api.errors import away, problem, unauthorized
 from api.execution.operation import Operation, Rejected, Request, is_fault
 from api.negotiation import EVENTS, GRAPHQL, JSON, Accepted
 from api.parts import Parts
@@ -84,10 +84,9 @@ class GraphQLEndpoint:
         try:
             viewer = await self._auth.viewer(credentials)
         except Unavailable as error:
-            headers = {"retry-after": "1"}
-            raise Refused(problem(503, "Service Unavailable", AWAY, code=error.code, headers=headers)) from None
+            raise Refused(away(error)) from None
         if viewer is None or credentials is None:
-            raise Refused(_unauthorized())
+            raise Refused(unauthorized())
         return viewer, credentials
 
 
@@ -150,12 +149,6 @@ def _content_type(request: HTTPRequest) -> str:
     name, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     charset = next((part[8:].strip('"') for part in parameters if part.startswith("charset=")), "utf-8")
     return name if charset in {"utf-8", "utf8"} else ""
-
-
-def _unauthorized() -> Response:
-    detail = "Sign in with the link that was printed at the start, or send `Authorization: Bearer TOKEN`."
-    headers = {"www-authenticate": "Bearer"}
-    return problem(401, "Unauthorized", detail, code="UNAUTHENTICATED", headers=headers)
 
 
 def _refused(status: int, detail: str, **headers: str) -> Refused:

@@ -12,6 +12,7 @@ from jobs.commands.gate import Gate
 from jobs.commands.parts import Parts
 from jobs.commands.pusher import Pusher
 from jobs.feed import Feed
+from jobs.fleet import Fleet
 from jobs.newest import Newest
 from jobs.probe import Health
 from jobs.published import Published
@@ -45,9 +46,10 @@ class Client:
                 new_id=new_id,
             )
         )
+        self.fleet = Fleet(store, broker, wait_max_s=settings.health_wait_max_s)
         self.queries = Queries(
             job=JobQueries(store, newest),
-            queue=QueueQueries(store, broker),
+            queue=QueueQueries(store, broker, self.fleet),
             task=TaskQueries(published),
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
@@ -74,6 +76,7 @@ class Client:
     async def close(self) -> None:
         """End the subscriptions, push what waits, and close both connections, in this order."""
         await self.feed.close()
+        await self.fleet.close()
         await self.pusher.stop()
         await self.broker.close()
         await self.store.close()

@@ -81,10 +81,14 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=0.0, ge=0.0)
     """How long a stopping API goes on, not ready and closing connections, so that a load balancer looks elsewhere."""
     probe_port: int = Field(default=0, ge=0, le=65535)
-    """Port, on the host above, where `api`, `worker` and `services` answer /livez and /readyz; 0: none.
+    """Port, on the host above, where `api`, `worker` and `services` answer /livez, /readyz and /health; 0: none.
 
     The processes that `up` starts have none: it watches them itself.
     """
+    health_wait_max_s: float = Field(default=300.0, gt=0.0)
+    """A queue in which a job that could run has waited for longer is degraded."""
+    metrics_open: bool = False
+    """Whether /metrics and /health/queues answer without a token. They name queues, tasks and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
     log_json: bool = False

@@ -222,6 +222,14 @@ class Connection:
         """Let jobs be reserved: what has ended according to history is gone. Raises BrokerUnavailable."""
         await self.ask(self.client.set(keys.CLEARED, epoch))
 
+    async def is_prepared(self) -> bool:
+        """Tell whether jobs may be reserved: an epoch began, and nothing here had ended before it.
+
+        Raises BrokerUnavailable.
+        """
+        epoch, cleared = await self.ask(self.client.mget(keys.EPOCH, keys.CLEARED))
+        return epoch is not None and epoch == cleared
+
     async def is_reconciled(self) -> bool:
         """Tell whether somebody has cleared and filled Redis to the end in this epoch. Raises BrokerUnavailable."""
         # Both, because a reconciler that was held up may say last what it has done in an earlier epoch.

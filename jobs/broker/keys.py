@@ -71,6 +71,11 @@ def counts(queue: str) -> str:
     return f"{PREFIX}:count:{queue}"
 
 
+def ready(queue: str) -> list[str]:
+    """Keys of all places where the runnable jobs of a queue are."""
+    return [*(f"{PREFIX}:ready:{queue}:{priority}" for priority in range(5)), f"{PREFIX}:suspects:{queue}"]
+
+
 def session(session_id: str) -> str:
     """Key of a worker session."""
     return f"{PREFIX}:session:{session_id}"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from jobs.broker import Broker
+from jobs.fleet import Fleet
 from jobs.line import Lines, Queue
 from jobs.page import Page, PageRequest
 from jobs.queries import keyset
+from jobs.queue_health import QueueHealth, QueueStatus
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
 
-__all__ = ["Queue", "QueueQueries"]
+__all__ = ["Queue", "QueueHealth", "QueueQueries", "QueueStatus"]
 
 
 class QueueQueries:
     """Every queue that ever had a job, with its live counts."""
 
-    def __init__(self, store: Store, broker: Broker) -> None:
+    def __init__(self, store: Store, broker: Broker, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._lines = Lines(store, broker)
 
     async def page(self, viewer: Viewer, page: PageRequest) -> Page[Queue]:
@@ -35,3 +38,8 @@ class QueueQueries:
         if name not in await self._lines.names():
             return None
         return (await self._lines.read([name]))[0]
+
+    async def health(self, viewer: Viewer) -> list[QueueHealth]:
+        """Return how each queue is, by name, as of a second ago at most. Raises Forbidden, Unavailable."""
+        authorise(viewer, Permission.READ)
+        return await self._fleet.queues()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.client import Client
+from jobs.lookout import Lookout
 from jobs.modules import import_tasks
-from jobs.probe import Probe
+from jobs.probe_port import Probe
 from jobs.saq.queue import Queue
 from jobs.saq.session import SaqBroker
 from jobs.saq.worker import Worker
@@ -44,7 +45,7 @@ async def _work(settings: Settings, broker: SaqBroker, payloads: Payloads) -> No
         shutdown_grace_period_s=settings.grace_s,
     )
     try:
-        async with Probe(settings.host, settings.probe_port, worker.health):
+        async with Probe(settings.host, settings.probe_port, Lookout(worker.health)):
             await worker.start()
     finally:
         await queue.disconnect()

@@ -7,7 +7,9 @@ import asyncio
 import structlog
 
 from jobs.broker import Broker
-from jobs.probe import Health, Probe
+from jobs.lookout import Lookout
+from jobs.probe import Health
+from jobs.probe_port import Probe
 from jobs.services.base import Loop
 from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
@@ -61,7 +63,7 @@ async def serve(settings: Settings) -> None:
             services = Services(store, broker, settings)
             services.start()
             log.info("services.started")
-            async with Probe(settings.host, settings.probe_port, services.health):
+            async with Probe(settings.host, settings.probe_port, Lookout(services.health)):
                 await wait_for_stop()
             await services.stop()
             log.info("services.stopped")

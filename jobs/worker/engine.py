@@ -7,7 +7,6 @@ import os
 import random as random_numbers
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from logging import INFO, WARNING
 from time import monotonic
 from typing import Any
@@ -24,6 +23,7 @@ from jobs.probe import STUCK_S, Health
 from jobs.retry import Random
 from jobs.settings import Settings
 from jobs.task import Registry
+from jobs.version import version
 from jobs.worker.attempt import Hooks, Terms
 from jobs.worker.payloads import Payloads
 from jobs.worker.place import importable, locate, modules
@@ -233,16 +233,9 @@ class Engine:
         return WorkerInfo(
             host=socket.gethostname(),
             pid=os.getpid(),
-            version=_version(),
+            version=version(),
             queues=self.queues,
             tasks=sorted(task.name for task in self._registry),
             concurrency=self.concurrency,
             started_ms=self._clock(),
         )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("queueql")
-    except metadata.PackageNotFoundError:  # run from its source
-        return "source"

@@ -41,7 +41,7 @@ def test_a_port_that_is_taken() -> None:
 
 async def test_alive_and_ready(anonymous: Caller) -> None:
     alive = await anonymous.request("GET", "/livez")
-    assert (alive.status, alive.body) == (200, b"ok\n")
+    assert (alive.status, alive.media_type, alive.json) == (200, "application/json", {"status": "alive"})
     ready = await anonymous.request("GET", "/readyz")
     assert (ready.status, ready.json["status"]) == (200, "ready")
     assert all(part["ok"] for part in ready.json["components"].values())

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from jobs import probe
+from jobs import probe, probe_port
 from jobs.errors import BrokerUnavailable, PortTaken
-from jobs.probe import Check, Health, Probe
+from jobs.lookout import SYSTEM, Lookout
+from jobs.probe import Check, Health
+from jobs.probe_port import Probe
 from tests.wait import until
 
 WELL = Health("part", True, "It works.")
@@ -67,13 +69,13 @@ async def test_a_process_is_ready_once_its_parts_are_and_not_before(port: int) -
     async def ask() -> list[Health]:
         return parts
 
-    async with Probe("127.0.0.1", port, ask):
-        assert await asyncio.to_thread(get, port, "/livez") == (200, "text/plain; charset=utf-8", b"ok\n")
+    async with Probe("127.0.0.1", port, Lookout(ask)):
+        assert await asyncio.to_thread(get, port, "/livez") == (200, "application/json", b'{"status":"alive"}')
         problem = await until_status(port, 503)
         parts = [WELL]
         body = await until_status(port, 200)
         assert (await asyncio.to_thread(get, port, "/readyz?verbose"))[1] == "application/json"
-        assert (await asyncio.to_thread(get, port, "/"))[0] == 404
+        assert (await asyncio.to_thread(get, port, "/"))[:2] == (404, "application/problem+json")
     assert body["status"] == "ready"
     assert body["components"]["part"] == {"ok": True, "detail": "It works."}
     assert (problem["code"], problem["status"], problem["type"]) == ("NOT_READY", 503, "about:blank")
@@ -83,7 +85,7 @@ async def test_a_process_is_ready_once_its_parts_are_and_not_before(port: int) -
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_blocked_event_loop_is_told_of_while_it_is_blocked(port: int) -> None:
-    async with Probe("127.0.0.1", port, well):
+    async with Probe("127.0.0.1", port, Lookout(well)):
         await until_status(port, 200)
         time.sleep(0.4)  # noqa: ASYNC251  # what is tested
         status, media_type, body = get(port, "/readyz")
@@ -91,7 +93,9 @@ async def test_a_blocked_event_loop_is_told_of_while_it_is_blocked(port: int) ->
         assert "event_loop: The event loop has been blocked" in json.loads(body)["detail"]
         assert get(port, "/livez")[0] == 200
         time.sleep(0.4)  # noqa: ASYNC251  # what is tested
-        assert get(port, "/livez")[0] == 503
+        status, media_type, body = get(port, "/livez")
+        assert (status, media_type, json.loads(body)["code"]) == (503, "application/problem+json", "NOT_ALIVE")
+        assert get(port, "/health")[0] == 503
         await until_status(port, 200)
 
 
@@ -104,7 +108,7 @@ async def test_parts_that_do_not_answer_are_not_ready(port: int) -> None:
         await answers.wait()
         return [WELL]
 
-    async with Probe("127.0.0.1", port, ask):
+    async with Probe("127.0.0.1", port, Lookout(ask)):
         await until_status(port, 200)
         answers.clear()
         assert "No component has answered" in (await until_status(port, 503))["detail"]
@@ -113,9 +117,9 @@ async def test_parts_that_do_not_answer_are_not_ready(port: int) -> None:
 
 
 async def test_who_says_nothing_keeps_nobody_else_from_asking(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "REQUESTS", 2)
-    monkeypatch.setattr(probe._Handler, "timeout", 30.0)
-    async with Probe("127.0.0.1", port, well):
+    monkeypatch.setattr(probe_port, "REQUESTS", 2)
+    monkeypatch.setattr(probe_port._Handler, "timeout", 30.0)
+    async with Probe("127.0.0.1", port, Lookout(well)):
         with socket.create_connection(("127.0.0.1", port)):
             # Connections are accepted in the order in which they were made, and nobody had a slot before these two.
             with socket.create_connection(("127.0.0.1", port)), pytest.raises(OSError):  # noqa: PT011  # turned away
@@ -128,9 +132,9 @@ async def test_who_says_nothing_keeps_nobody_else_from_asking(port: int, monkeyp
 
 
 async def test_who_says_nothing_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "REQUESTS", 1)
-    monkeypatch.setattr(probe._Handler, "timeout", 0.05)
-    async with Probe("127.0.0.1", port, well):
+    monkeypatch.setattr(probe_port, "REQUESTS", 1)
+    monkeypatch.setattr(probe_port._Handler, "timeout", 0.05)
+    async with Probe("127.0.0.1", port, Lookout(well)):
         with socket.create_connection(("127.0.0.1", port)) as silent:
             silent.settimeout(5)
             assert await asyncio.to_thread(silent.recv, 1) == b""
@@ -138,9 +142,9 @@ async def test_who_says_nothing_is_let_go(port: int, monkeypatch: pytest.MonkeyP
 
 async def test_a_port_that_is_taken_is_named(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTaken, match="QUEUEQL_PROBE_PORT"):
-        async with Probe("127.0.0.1", port, well):
+        async with Probe("127.0.0.1", port, Lookout(well)):
             pass
-    async with Probe("127.0.0.1", 0, well):  # none is wanted
+    async with Probe("127.0.0.1", 0, Lookout(well)):  # none is wanted
         pass
 
 
@@ -168,3 +172,39 @@ async def test_a_component_is_asked_one_question_at_a_time(monkeypatch: pytest.M
     await until(lambda: asked == 3)
     await check.close()
     assert not (await waiting).ok
+
+
+async def test_what_is_wrong_elsewhere_is_told_and_keeps_nobody_from_working(port: int) -> None:
+    others = [Health(SYSTEM, True, "It is initialised."), Health("workers", False, "None answers.")]
+
+    async def ask() -> list[Health]:
+        return others
+
+    async with Probe("127.0.0.1", port, Lookout(well, others=ask)):
+        await until_status(port, 200)
+        status, media_type, body = await asyncio.to_thread(get, port, "/health")
+        said = json.loads(body)
+        assert (status, media_type, said["code"]) == (503, "application/problem+json", "UNHEALTHY")
+        assert (said["detail"], said["initialised"]) == ("workers: None answers.", True)
+        assert set(said["components"]) == {"part", "event_loop", SYSTEM, "workers"}
+        assert said["version"]
+
+
+async def test_however_many_ask_parts_are_asked_once_a_second() -> None:
+    asked, now = 0, [100.0]
+
+    async def ask() -> list[Health]:
+        nonlocal asked
+        asked += 1
+        return [WELL]
+
+    lookout = Lookout(ask, monotonic=lambda: now[0])
+    assert lookout.ready().status == 503
+    await asyncio.gather(*(lookout.look() for _ in range(5)))
+    assert (asked, lookout.ready().status) == (1, 200)
+    now[0] += 0.9
+    await lookout.look()
+    assert asked == 1
+    now[0] += 0.2
+    await lookout.look()
+    assert asked == 2

@@ -1,0 +1,111 @@
+"""The processes beside this one and the queues that they serve, as one process hears of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from jobs.broker import Broker
+from jobs.broker.waiting import waiting_since
+from jobs.job import State
+from jobs.line import Lines, Queue
+from jobs.lookout import SYSTEM
+from jobs.probe import STUCK_S, Check, Health
+from jobs.queue_health import QueueFigures, QueueHealth, QueueStatus, judge
+from jobs.recent import Recent
+from jobs.roster import Roster, Worker, WorkerState
+from jobs.store import Store
+
+SILENT_MS = 5_000
+"""A process that has said nothing for so long is taken for frozen. Its lease may hold for longer."""
+
+
+class Roll(msgspec.Struct, frozen=True):
+    """Everybody, at one moment."""
+
+    at_ms: int
+    """By the clock of Redis."""
+    workers: list[Worker]
+    queues: list[Queue]
+    waiting_since: dict[str, int]
+
+    def silent_ms(self, worker: Worker) -> int:
+        """For how long a worker has said nothing."""
+        return max(0, self.at_ms - worker.seen_ms)
+
+    def answers(self, worker: Worker) -> bool:
+        """Tell whether a worker is neither frozen nor blocked."""
+        blocked = worker.loop_lag_ms is not None and worker.loop_lag_ms > STUCK_S * 1000
+        return self.silent_ms(worker) <= SILENT_MS and not blocked
+
+
+class Fleet:
+    """Says how the others are. What it says is a second old at most."""
+
+    def __init__(self, store: Store, broker: Broker, *, wait_max_s: float) -> None:
+        self._broker = broker
+        self._lines = Lines(store, broker)
+        self._roster = Roster(broker)
+        self._wait_max_s = wait_max_s
+        self.roll = Recent(self._read)
+        self._checks = [Check(SYSTEM, self._system), Check("workers", self._workers), Check("queues", self._queues)]
+
+    async def health(self) -> Sequence[Health]:
+        """Ask for all of them, for a few seconds at most. Never raises."""
+        return await asyncio.gather(*(check.health() for check in self._checks))
+
+    async def queues(self) -> list[QueueHealth]:
+        """Return how each queue is, by name. Raises Unavailable."""
+        roll = await self.roll.get()
+        return [judge(_figures(roll, queue), wait_max_s=self._wait_max_s) for queue in roll.queues]
+
+    async def close(self) -> None:
+        """Ask no more."""
+        for check in self._checks:
+            await check.close()
+
+    async def _read(self) -> Roll:
+        names = await self._lines.names()
+        queues = await self._lines.read(names)
+        waiting = [queue.name for queue in queues if queue.counts[State.QUEUED]]
+        since = await waiting_since(self._broker, waiting) if waiting else {}
+        return Roll(await self._broker.now_ms(), await self._roster.all(), queues, since)
+
+    async def _system(self) -> Health:
+        if await self._broker.is_prepared():
+            return Health(SYSTEM, True, "The job system is initialised.")
+        return Health(SYSTEM, False, "Redis is not prepared for jobs: the services have to do that.")
+
+    async def _workers(self) -> Health:
+        roll = await self.roll.get()
+        silent = sum(not roll.answers(worker) for worker in roll.workers)
+        if silent:
+            return Health("workers", False, f"{silent} of {len(roll.workers)} workers do not answer.")
+        return Health("workers", True, f"{len(roll.workers)} workers answer.")
+
+    async def _queues(self) -> Health:
+        queues = await self.queues()
+        status = Counter(queue.status for queue in queues)
+        stopped, degraded = status[QueueStatus.UNHEALTHY], status[QueueStatus.DEGRADED]
+        if stopped:
+            return Health("queues", False, f"{stopped} of {len(queues)} queues do not move; see /health/queues.")
+        return Health("queues", True, f"{len(queues)} queues; {degraded} of them are degraded.")
+
+
+def _figures(roll: Roll, queue: Queue) -> QueueFigures:
+    serving = [
+        worker
+        for worker in roll.workers
+        if queue.name in worker.queues and worker.state is WorkerState.RUNNING and roll.answers(worker)
+    ]
+    since = roll.waiting_since.get(queue.name)
+    return QueueFigures(
+        name=queue.name,
+        waiting=queue.counts[State.QUEUED],
+        active=queue.counts[State.ACTIVE],
+        workers=len(serving),
+        oldest_wait_s=0.0 if since is None else max(0, roll.at_ms - since) / 1000,
+    )

@@ -1,0 +1,100 @@
+"""What monitors are told over HTTP, and who is told what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis.asyncio
+
+from jobs.broker import Vitals
+from jobs.client import Client
+from tests.api.caller import Caller
+from tests.factories import make_vitals, make_worker_info
+from tests.redis_server import RedisServer
+
+Serve = Callable[..., Awaitable[Caller]]
+Issue = Callable[..., Awaitable[str]]
+
+
+async def health(caller: Caller, path: str = "/health", *, status: int) -> dict[str, Any]:
+    """Ask until the answer has this status: what is said may be a second old."""
+    async with asyncio.timeout(10):
+        while (answer := await caller.request("GET", path)).status != status:
+            await asyncio.sleep(0.05)
+    assert answer.media_type == ("application/json" if status == 200 else "application/problem+json")
+    assert answer.headers["cache-control"] == "no-store"
+    said: dict[str, Any] = answer.json
+    return said
+
+
+async def test_all_is_well(anonymous: Caller) -> None:
+    said = await health(anonymous, status=200)
+    assert (said["status"], said["initialised"]) == ("healthy", True)
+    assert said["version"]
+    assert set(said["components"]) == {
+        "store", "quarantine", "broker", "pusher", "feed", "server", "event_loop", "system", "workers", "queues",
+    }  # fmt: skip
+    ready = await health(anonymous, "/readyz", status=200)
+    assert ready["components"].items() <= said["components"].items()
+
+
+async def test_a_redis_that_nobody_prepared_is_no_job_system(
+    anonymous: Caller, redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.flushall()
+    said = await health(anonymous, status=503)
+    assert (said["code"], said["initialised"]) == ("UNHEALTHY", False)
+    assert "system: Redis is not prepared" in said["detail"]
+
+
+async def test_jobs_that_nobody_serves_turn_their_queue_red_and_the_whole_but_not_the_api(
+    api: Caller, anonymous: Caller, client: Client
+) -> None:
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    said = await health(anonymous, status=503)
+    assert "1 of 1 queues do not move" in said["components"]["queues"]["detail"]
+    assert "default" not in str(said)
+    assert (await anonymous.request("GET", "/readyz")).status == 200
+    queues = await health(api, "/health/queues", status=503)
+    (queue,) = queues["queues"]
+    assert (queue["name"], queue["status"], queue["waiting"], queue["workers"]) == ("default", "unhealthy", 1, 0)
+    assert [fault["code"] for fault in queue["faults"]] == ["NO_WORKER"]
+    assert queue["oldestWaitS"] > 0
+    session = await client.broker.open_session(make_worker_info())
+    await asyncio.to_thread(session.renew, make_vitals())
+    (queue,) = (await health(api, "/health/queues", status=200))["queues"]
+    assert (queue["status"], queue["faults"], queue["workers"]) == ("healthy", [], 1)
+    await health(anonymous, status=200)
+
+
+async def test_queues_are_for_those_who_may_read(anonymous: Caller, reader: Caller, serve: Serve) -> None:
+    refused = await anonymous.request("GET", "/health/queues")
+    assert (refused.status, refused.json["code"]) == (401, "UNAUTHENTICATED")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert (await health(reader, "/health/queues", status=200))["queues"] == []
+    async with Caller((await serve(metrics_open=True)).address) as anybody:
+        await health(anybody, "/health/queues", status=200)
+
+
+async def test_a_silent_worker_turns_the_whole_red(anonymous: Caller, client: Client) -> None:
+    session = await client.broker.open_session(make_worker_info())
+    await asyncio.to_thread(session.renew, Vitals(concurrency=1, queues=("default",), loop_lag_ms=11_000))
+    said = await health(anonymous, status=503)
+    assert said["components"]["workers"] == {"ok": False, "detail": "1 of 1 workers do not answer."}
+
+
+async def test_without_redis_every_part_that_needs_it_says_so(
+    api: Caller, anonymous: Caller, redis_server: RedisServer
+) -> None:
+    redis_server.stop()
+    try:
+        said = await health(anonymous, status=503)
+        red = {name for name, part in said["components"].items() if not part["ok"]}
+        assert {"broker", "system", "workers", "queues"} <= red
+        assert said["components"]["store"]["ok"]
+        answer = await api.request("GET", "/health/queues")
+        assert (answer.status, answer.json["code"]) == (503, "BROKER_UNAVAILABLE")
+    finally:
+        redis_server.start()
