@@ -86,10 +86,10 @@ def _queue(queue: QueueHealth) -> dict[str, Any]:
         "name": queue.name,
         "status": queue.status.lower(),
         "faults": faults,
-        "waiting": queue.figures.waiting,
-        "active": queue.figures.active,
-        "workers": queue.figures.workers,
-        "oldestWaitS": queue.figures.oldest_wait_s,
+        "waiting": queue.facts.waiting,
+        "active": queue.facts.active,
+        "workers": queue.facts.workers,
+        "oldestWaitS": queue.facts.oldest_wait_s,
     }
 
 

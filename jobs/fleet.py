@@ -14,7 +14,7 @@ from jobs.job import State
 from jobs.line import Lines, Queue
 from jobs.lookout import SYSTEM
 from jobs.probe import STUCK_S, Check, Health
-from jobs.queue_health import QueueFigures, QueueHealth, QueueStatus, judge
+from jobs.queue_health import QueueFacts, QueueHealth, QueueStatus, judge
 from jobs.recent import Recent
 from jobs.roster import Roster, Worker, WorkerState
 from jobs.store import Store
@@ -95,14 +95,14 @@ class Fleet:
         return Health("queues", True, f"{len(queues)} queues; {degraded} of them are degraded.")
 
 
-def _figures(roll: Roll, queue: Queue) -> QueueFigures:
+def _figures(roll: Roll, queue: Queue) -> QueueFacts:
     serving = [
         worker
         for worker in roll.workers
         if queue.name in worker.queues and worker.state is WorkerState.RUNNING and roll.answers(worker)
     ]
     since = roll.waiting_since.get(queue.name)
-    return QueueFigures(
+    return QueueFacts(
         name=queue.name,
         waiting=queue.counts[State.QUEUED],
         active=queue.counts[State.ACTIVE],

@@ -37,7 +37,7 @@ _STOPPED = frozenset({QueueFault.NO_WORKER, QueueFault.STANDSTILL})
 DEAD_SHARE = 0.1
 
 
-class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
+class QueueFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a queue. A figure is None where its source did not answer: no rule is applied to it then."""
 
     name: str
@@ -61,10 +61,10 @@ class QueueHealth(msgspec.Struct, frozen=True, kw_only=True):
     status: QueueStatus
     faults: dict[QueueFault, str]
     """A sentence for each."""
-    figures: QueueFigures
+    facts: QueueFacts
 
 
-def judge(queue: QueueFigures, *, wait_max_s: float) -> QueueHealth:
+def judge(queue: QueueFacts, *, wait_max_s: float) -> QueueHealth:
     """Apply the rule. `wait_max_s`: how long a job that could run may wait."""
     faults: dict[QueueFault, str] = {}
     waits_s = queue.oldest_wait_s or 0.0
@@ -78,7 +78,7 @@ def judge(queue: QueueFigures, *, wait_max_s: float) -> QueueHealth:
     if queue.dead and queue.dead > DEAD_SHARE * (queue.finished or queue.dead):
         died = "One job" if queue.dead == 1 else f"{queue.dead:,} jobs"
         faults[QueueFault.DEAD_LETTERS] = f"{died} died within {SPAN_S / 60:.0f} minutes."
-    return QueueHealth(name=queue.name, status=_status(faults), faults=faults, figures=queue)
+    return QueueHealth(name=queue.name, status=_status(faults), faults=faults, facts=queue)
 
 
 def _status(faults: dict[QueueFault, str]) -> QueueStatus:

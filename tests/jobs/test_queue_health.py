@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.queue_health import SPAN_S, QueueFault, QueueFigures, QueueStatus, judge
+from jobs.queue_health import SPAN_S, QueueFault, QueueFacts, QueueStatus, judge
 
 WELL, DEGRADED, UNHEALTHY = QueueStatus.HEALTHY, QueueStatus.DEGRADED, QueueStatus.UNHEALTHY
 LONG = SPAN_S + 1
@@ -34,6 +34,6 @@ LONG = SPAN_S + 1
     ],
 )
 def test_the_rule(figures: dict[str, Any], status: QueueStatus, faults: list[str]) -> None:
-    queue = QueueFigures(**{"name": "mail", "waiting": 0, "active": 0, "workers": 1} | figures)
+    queue = QueueFacts(**{"name": "mail", "waiting": 0, "active": 0, "workers": 1} | figures)
     found = judge(queue, wait_max_s=60.0)
     assert (found.status, list(found.faults)) == (status, [QueueFault(fault) for fault in faults])
