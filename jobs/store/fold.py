@@ -99,6 +99,7 @@ class Fold:
             self._quarantined(row, event)
         elif event.run > row.run or (event.run == row.run and row.state not in _FINAL and _counts(row, event)):
             if event.run > row.run:
+                self._lose(row, event)
                 _begin_run(row, event.run)
             self._transition(row, event)
             row.version, row.updated_ms = max(row.version, event.version), event.at_ms
@@ -126,6 +127,7 @@ class Fold:
             case events.Enqueued():
                 self._enqueued(row, event)
             case events.Due():
+                self._lose(row, event)
                 row.state = State.QUEUED
             case events.Started():
                 self._started(row, event)
@@ -137,17 +139,14 @@ class Fold:
                 self._end(row, event, AttemptState.FAILED, event.error)
                 row.state, row.due_ms, row.error = State.RETRYING, event.due_ms, event.error
             case events.Snoozed():
-                self._end(row, event, AttemptState.SNOOZED)
+                self._end(row, event, AttemptState.SNOOZED, counts=False)
                 row.state, row.due_ms = State.SCHEDULED, event.due_ms
-                row.uncharged += 1
             case events.Released():
-                self._end(row, event, AttemptState.RELEASED)
+                self._end(row, event, AttemptState.RELEASED, counts=False)
                 row.state = State.QUEUED
-                row.uncharged += 1
             case events.Reaped():
-                self._end(row, event, AttemptState.LOST, event.error or _lost(event.worker))
+                self._end(row, event, AttemptState.LOST, event.error or _lost(event.worker), counts=False)
                 row.state, row.crashes = State.QUEUED, event.crashes
-                row.uncharged += 1
             case events.Died():
                 poison = event.reason is Reason.POISON
                 self._end(row, event, AttemptState.LOST if poison else AttemptState.FAILED, event.error)
@@ -189,23 +188,26 @@ class Fold:
             row.version, row.updated_ms = max(row.version, event.version), event.at_ms
             self.changed.add(event.job)
 
-    def _lose(self, row: JobRow, event: events.Enqueued | events.Started | events.Quarantined) -> None:
-        """Close the attempt that was running when Redis lost the job."""
-        if row.state == State.ACTIVE and row.attempts:
+    def _lose(self, row: JobRow, event: events.Event) -> None:
+        """Close the attempt that was running when Redis lost the job, or lost its start, or gave it up."""
+        if _is_open(row, row.attempts):
             self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
             row.uncharged += 1
 
-    def _end(self, row: JobRow, event: Any, state: AttemptState, error: str | None = None) -> None:
+    def _end(
+        self, row: JobRow, event: Any, state: AttemptState, error: str | None = None, *, counts: bool = True
+    ) -> None:
+        """Close an attempt once: an older copy of Redis may end one again that history has seen end."""
         number = event.attempt + row.attempt_base if event.attempt else 0
-        if row.state == State.ACTIVE and row.attempts > number:  # Redis had lost its start, or given it up
-            self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
-            row.uncharged += 1
-        row.worker = None
-        if number:
-            row.attempts = max(row.attempts, number)
+        if number != row.attempts:
+            self._lose(row, event)
+        if number > row.attempts or _is_open(row, number):
+            row.attempts = number
+            row.uncharged += not counts
             self._close(row, event, number, state, error)
+        row.worker = None
 
-    def _close(self, row: JobRow, event: Any, number: int, state: AttemptState, error: str | None) -> None:
+    def _close(self, row: JobRow, event: events.Event, number: int, state: AttemptState, error: str | None) -> None:
         # Where the start was never recorded, the end is all that is known.
         self._attempt(AttemptRow(event.job, row.run, number, state, None, event.at_ms, event.at_ms, error))
 
@@ -215,6 +217,11 @@ class Fold:
             self.attempts[key].follow(attempt)
         else:
             self.attempts[key] = attempt
+
+
+def _is_open(row: JobRow, number: int) -> bool:
+    """Tell whether an attempt is running. Only the last one can be, and only while the job is ACTIVE."""
+    return row.state == State.ACTIVE and number == row.attempts
 
 
 def _counts(row: JobRow, event: JobEvent) -> bool:

@@ -16,10 +16,11 @@ from jobs.broker.queue import PUSH_DEADLINE_MS
 from jobs.errors import EpochChanged
 from jobs.event import Due, Enqueued, Position, RetryingLater, Snoozed
 from jobs.job import FINAL, Durability, JobSpec, State
-from jobs.store.fold import Fold, JobRow
+from jobs.store.fold import AttemptRow, Fold, JobRow
 from tests.factories import make_settings, make_worker_info
 from tests.jobs.broker.model import Entry, Known, Redis
 from tests.jobs.broker.watch import LASTING, PASSING, Snapshot, Story, dump, look, restore
+from tests.jobs.reckoning import compare_attempts
 
 QUEUES = ["a", "b"]
 LEASE_MS = 10_000
@@ -56,14 +57,15 @@ class World:
         self.deadlines: dict[tuple[str, int], int] = {}
         self.rows: dict[str, JobRow] = {}
         """What the store has recorded."""
+        self.attempts: dict[tuple[str, int, int], AttemptRow] = {}
         self.unrecorded: list[tuple[Entry, Any]] = []
         self.recorded: Entry = (0, 0)
         self.tokens: set[str] = set()
         self.hands: list[tuple[Session, Reserved]] = []
         """Jobs that were handed out, by now or ever."""
         self.copy: tuple[Any, ...] | None = None
-        self.copy_came_back = False
-        """History may count attempts of which Redis does not know any more."""
+        self.forgetful: set[tuple[str, int]] = set()
+        """Runs that Redis has an older copy of: history may count attempts of which Redis does not know any more."""
         self.older = False
         """An older copy came back, and the epoch was not raised since."""
         self.raise_epoch()
@@ -113,6 +115,8 @@ class World:
         for entry, event in self.unrecorded:
             fold.add(event)
             self.recorded = max(self.recorded, entry)
+        for key, attempt in fold.attempts.items():
+            self.attempts.setdefault(key, attempt).follow(attempt)
         self.unrecorded.clear()
 
     def position(self) -> Position:
@@ -142,6 +146,7 @@ class World:
         row = self.rows.get(job_id)
         assert not (row and State(row.state) in FINAL and row.run >= push.run), "a job that ended runs again"
         self.redis.push(push, before_ms, max(deadline_ms, before_ms))
+        self.forgetful.discard((job_id, push.run))
         (event,) = (event for event in events if isinstance(event, Enqueued))
         job = self.redis.jobs[job_id]
         assert event.state in {
@@ -197,6 +202,7 @@ class World:
         assert self.client.dbsize() == 0
         self.advance(0)
         self.redis, self.unrecorded, self.broker.sent = Redis(), [], []
+        self.forgetful = set()
         self.story.states, self.story.entry = {}, (0, 0)
         self.reconcile()
 
@@ -211,7 +217,8 @@ class World:
         self.advance(0)
         self.redis, self.story, self.broker.sent = deepcopy(model), deepcopy(story), []
         self.unrecorded = [item for item in self.unrecorded if item[0] <= self.story.entry]
-        self.older = self.copy_came_back = True
+        self.forgetful = {(job_id, job.push.run) for job_id, job in self.redis.jobs.items()}
+        self.older = True
         if epoch != self.broker.epoch:
             with pytest.raises(EpochChanged):
                 self.wait(self.broker.promote_due())
@@ -277,6 +284,7 @@ class World:
     def compare_history(self, found: Snapshot) -> None:
         """Compare what the store has recorded with jobs that Redis has, as far as no older copy came between."""
         for job_id, row in self.rows.items():
+            compare_attempts(row, [one for one in self.attempts.values() if one.job_id == job_id])
             job = self.redis.jobs.get(job_id)
             if job is None or job.push.run < row.run:
                 continue
@@ -285,7 +293,7 @@ class World:
             if version >= self.broker.epoch * 1_000_000 and not self.older:
                 assert row.version == version
                 assert row.state == str(job.state)
-                if not self.copy_came_back:
+                if (job_id, row.run) not in self.forgetful:
                     assert (row.crashes, row.uncharged) == (job.crashes, job.uncharged)
                     assert row.attempts == row.attempt_base + job.attempts
 

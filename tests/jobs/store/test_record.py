@@ -21,6 +21,7 @@ from jobs.store import Store
 from jobs.store.fold import Fold, JobRow
 from jobs.where import JobWhere
 from tests.factories import make_spec
+from tests.jobs.reckoning import compare_attempts
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
 
@@ -305,6 +306,34 @@ async def test_a_checkpoint_lasts_as_long_as_its_run(store: Store, story: Story)
     assert await checkpoint() == ""
 
 
+@pytest.mark.parametrize("again", ["reaped", "released", "snoozed"])
+async def test_an_attempt_that_an_older_copy_of_redis_ends_once_more_is_uncharged_once(
+    store: Store, story: Story, again: str
+) -> None:
+    spec = await accepted(store)
+    tale = Tale(spec).enqueued().started(1).retrying(1).due().started(2)
+    await story.record(tale)
+    # A copy from the first attempt came back, in which the worker gives back what it has no more.
+    await story.record(getattr(tale.again(version=2_000_000), again)(1))
+    (known,) = await store.search.unfinished(after_id="", limit=10)
+    assert (known.attempts, known.uncharged) == (2, 1)
+    await story.record(getattr(tale, again)(2))
+    (known,) = await store.search.unfinished(after_id="", limit=10)
+    assert (known.attempts, known.uncharged) == (2, 1)
+    assert [state for _, _, state in await attempts(store, spec)] == [AttemptState.FAILED, AttemptState.LOST]
+
+
+async def test_an_attempt_that_runs_in_no_copy_of_redis_any_more_is_closed(store: Store, story: Story) -> None:
+    spec = await accepted(store)
+    tale = Tale(spec).enqueued(due_ms=1).due().started(1)
+    await story.record(tale)
+    await story.record(tale.again(version=2_000_000).due())
+    (known,) = await store.search.unfinished(after_id="", limit=10)
+    assert (known.attempts, known.uncharged) == (1, 1)
+    await story.record(tale.completed(2))
+    assert await attempts(store, spec) == [(1, 1, AttemptState.LOST), (1, 2, AttemptState.COMPLETED)]
+
+
 async def test_attempts_are_told_apart_where_redis_lost_count(store: Store, story: Story) -> None:
     spec = await accepted(store)
     tale = Tale(spec).enqueued().started(1).retrying(1).due().started(2)
@@ -372,7 +401,7 @@ async def test_many_jobs_in_one_batch(store: Store, story: Story) -> None:
     assert await store.search.unpushed(created_before_ms=BEGIN_MS, limit=10) == []
 
 
-# Any split of a history into batches gives the same rows
+# Any split of a history into batches gives the same rows, and each attempt counts or does not
 
 STEPS = st.sampled_from(
     ["enqueued", "due", "started", "progressed", "logged", "completed", "retrying", "snoozed", "released", "reaped",
@@ -428,6 +457,7 @@ async def test_any_split_into_batches_gives_the_same_rows(
         )
         for event in whole
     ]
+    compare_attempts(row, attempt_rows.values())
     bounds = sorted({0, len(events), *(cut % (len(events) + 1) for cut in cuts)})
     for begin, end in pairwise(bounds):
         await story.record(events[begin:end])
