@@ -75,7 +75,7 @@ class WorkerFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections to the database, and what they are used for, since the process started."""
+    """The connections of one process to the database, and what they are used for."""
 
     size: int
     """Open connections."""
@@ -86,10 +86,13 @@ class PoolFigures(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     """Callers that wait for one."""
     queries: int
-    average_query_ms: float | None
-    """None where none was timed."""
+    """Since the process started."""
     slow_queries: int
-    """That took longer than the threshold."""
+    """Those that took longer than the threshold."""
+    queries_minute: int
+    """In the last minute."""
+    average_query_ms: float | None
+    """How long those took; None where there was none."""
 
 
 class DatabaseFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +117,11 @@ class DatabaseFigures(msgspec.Struct, frozen=True, kw_only=True):
     pool_waiting: int | None = None
     queries: int | None = None
     """Since each process started."""
-    average_query_ms: float | None = None
     slow_queries: int | None = None
-    """Since each process started."""
+    """Those that took longer than the threshold."""
+    queries_minute: int | None = None
+    average_query_ms: float | None = None
+    """How long those of the last minute took; None where there was none."""
 
 
 class RedisFigures(msgspec.Struct, frozen=True, kw_only=True):

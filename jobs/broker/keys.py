@@ -30,6 +30,8 @@ All share one hash tag, so that a cluster keeps them on one node.
 | kept:ID                | hash   | an ended job of SAQ, for its ttl                                         |
 | behind                 | string | nothing is reserved until the recorder has caught up; expires            |
 | finals                 | list   | ENTRY:RUN:ID of final jobs, in the order of the stream                   |
+| processes              | zset   | ids of processes by when they are gone unless they are heard of again    |
+| process:ID             | hash   | what a process says of itself, and when it did; expires                  |
 | token, turn*, reaper   | string | counters and the reaper's last call                                      |
 """
 
@@ -46,6 +48,7 @@ LOST = f"{PREFIX}:lost"
 EVENTS = f"{PREFIX}:events"
 BEHIND = f"{PREFIX}:behind"
 LEASES = f"{PREFIX}:leases"
+PROCESSES = f"{PREFIX}:processes"
 DUE = f"{PREFIX}:due"
 WAKE_DUE = f"{PREFIX}:wake::due"
 JOB_PATTERN = f"{PREFIX}:job:*"
@@ -84,3 +87,8 @@ def session(session_id: str) -> str:
 def held(session_id: str) -> str:
     """Key of the set of jobs that a session holds."""
     return f"{PREFIX}:held:{session_id}"
+
+
+def process(process_id: str) -> str:
+    """Key of what a process says of itself."""
+    return f"{PREFIX}:process:{process_id}"

@@ -1,0 +1,16 @@
+-- Say how a process is, for a time, or that it has ended.
+-- request  { id, milliseconds for which that holds (0: it has ended), figures (JSON) }
+-- answer   {}
+local id, for_ms, figures = request[1], request[2], request[3]
+local key = P .. 'process:' .. id
+if for_ms == 0 then
+  redis.call('DEL', key)
+  redis.call('ZREM', P .. 'processes', id)
+else
+  redis.call('HSET', key, 'seen', now, 'figures', figures)
+  redis.call('PEXPIRE', key, for_ms)
+  redis.call('ZADD', P .. 'processes', now + for_ms, id)
+end
+-- Whoever died has left its id there.
+redis.call('ZREMRANGEBYSCORE', P .. 'processes', '-inf', now)
+return commit({})
