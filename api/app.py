@@ -19,6 +19,8 @@ from api.auth import Authenticator, Hosts
 from api.errors import away, formatted, problem
 from api.gate import Gate
 from api.health import Health, QueuesHealth
+from api.metrics.endpoint import MetricsEndpoint
+from api.metrics.scrape import Scrape
 from api.monitor import Monitors
 from api.page import Assets
 from api.parts import Parts
@@ -42,6 +44,7 @@ def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lo
     """
     parts = Parts.of(client, settings, streams)
     health, monitors = Health(lookout), Monitors(parts.auth, settings)
+    metrics = MetricsEndpoint(Scrape(client, lookout, parts.traffic), monitors)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -65,6 +68,7 @@ def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lo
             Route("/readyz", health.ready),
             Route("/health", health.health),
             Route("/health/queues", QueuesHealth(client, monitors).answer),
+            Route("/metrics", metrics.answer, middleware=[_COMPRESSED]),
             Mount("/dashboard", Assets()),
         ],
         exception_handlers={HTTPException: _http_error, Unavailable: _unavailable, Exception: _fault},

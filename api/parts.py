@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from api.auth import Authenticator
 from api.deadline import Deadline
+from api.metrics.traffic import Traffic
 from api.persisted import PersistedDocuments
 from api.schema.live import LiveSchema
 from api.streams import Streams
@@ -24,6 +25,7 @@ class Parts:
     streams: Streams
     documents: PersistedDocuments
     deadline: Deadline
+    traffic: Traffic
 
     @classmethod
     def of(cls, client: Client, settings: Settings, streams: Streams) -> Parts:
@@ -36,4 +38,5 @@ class Parts:
             streams,
             PersistedDocuments.load(settings),
             Deadline(settings.operation_timeout_s),
+            Traffic(),
         )

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.body import encode
 from api.execution.operation import Rejected
+from api.metrics.traffic import Traffic
 from api.streams import RECHECK_S, Streams, still_signed_in
 from jobs.viewer import Viewer
 
@@ -42,12 +43,14 @@ class EventStream(Response):
         self,
         results: AsyncGenerator[bytes, None],
         streams: Streams,
+        traffic: Traffic,
         viewer: Callable[[], Awaitable[Viewer | None]],
     ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._results = results
         self._streams = streams
+        self._traffic = traffic
         self._viewer = viewer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,7 @@ class EventStream(Response):
         ends = [asyncio.create_task(_left(receive)), asyncio.create_task(self._streams.stopped())]
         try:
             await _write(send, _COMMENT)  # the headers go out at once, so that the client knows that it is subscribed
-            if await self._deliver(send, ends):
+            if await self._end(send, ends):
                 await _write(send, _COMPLETE)
             if not ends[0].done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -64,6 +67,15 @@ class EventStream(Response):
             for end in ends:
                 end.cancel()
             await self._results.aclose()
+
+    async def _end(self, send: Send, ends: list[asyncio.Task[None]]) -> bool:
+        """Deliver up to the end, and tell whether it was the subscription's own."""
+        try:
+            with self._traffic.subscription("sse"):
+                return await self._deliver(send, ends)
+        except Rejected as rejected:
+            await _write(send, _next(encode({"errors": rejected.errors})))
+            return True
 
     async def _step(self) -> bytes | None:
         return await anext(self._results, None)
@@ -91,9 +103,6 @@ class EventStream(Response):
                 if quiet_s >= HEARTBEAT_S:
                     quiet_s = 0.0
                     await _write(send, _COMMENT)
-        except Rejected as rejected:
-            await _write(send, _next(encode({"errors": rejected.errors})))
-            return True
         finally:
             step.cancel()
             await asyncio.wait({step})

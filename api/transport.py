@@ -52,6 +52,7 @@ class GraphQLEndpoint:
         self._streams = parts.streams
         self._documents = parts.documents
         self._deadline = parts.deadline
+        self._traffic = parts.traffic
         self._body_max_bytes = max(BODY_MAX, PAYLOADS_MAX * parts.settings.payload_max_bytes)
 
     async def answer(self, request: HTTPRequest) -> Response:
@@ -63,13 +64,16 @@ class GraphQLEndpoint:
             _check_form(request, accepted)
             wanted_s = _wanted_s(request.headers.get(TIMEOUT))
             viewer, credentials = await self._signed_in(request)
-            asked = self._documents.complete(await _read(request, self._body_max_bytes))
-            operation = Operation.prepare(self._schema.current, Request.read(asked))
+            body = await _read(request, self._body_max_bytes)
+            with self._traffic.preparing():
+                asked = Request.read(self._documents.complete(body))
+                operation = Operation.prepare(self._schema.current, asked)
             _check_operation(request, accepted, operation)
             if operation.is_subscription:
                 results = operation.stream(self._client, viewer)
-                return sse.EventStream(results, self._streams, lambda: self._auth.viewer(credentials))
-            return _answer(await self._deadline.run(operation, self._client, viewer, wanted_s), accepted)
+                return sse.EventStream(results, self._streams, self._traffic, lambda: self._auth.viewer(credentials))
+            running = self._deadline.run(operation, self._client, viewer, wanted_s)
+            return _answer(await self._traffic.run(operation.is_mutation, running), accepted)
         except Refused as refused:
             return refused.response
         except Rejected as rejected:

@@ -52,6 +52,7 @@ class SocketEndpoint:
         self.streams = parts.streams
         self.documents = parts.documents
         self.deadline = parts.deadline
+        self.traffic = parts.traffic
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one connection to its end. A page of another site is refused with 403, before anything is accepted."""
@@ -196,13 +197,16 @@ class Connection:
             if viewer is None:
                 await self._close(FORBIDDEN, "Forbidden")
                 return
-            operation = Operation.prepare(
-                self._endpoint.schema.current, Request.read(self._endpoint.documents.complete(payload))
-            )
+            endpoint, traffic = self._endpoint, self._endpoint.traffic
+            with traffic.preparing():
+                asked = Request.read(endpoint.documents.complete(payload))
+                operation = Operation.prepare(endpoint.schema.current, asked)
             if operation.is_subscription:
-                await self._deliver(operation_id, operation.stream(self._endpoint.client, viewer))
+                with traffic.subscription("websocket"):
+                    await self._deliver(operation_id, operation.stream(endpoint.client, viewer))
             else:
-                result = await self._endpoint.deadline.run(operation, self._endpoint.client, viewer)
+                running = endpoint.deadline.run(operation, endpoint.client, viewer)
+                result = await traffic.run(operation.is_mutation, running)
                 await self._send({"id": operation_id, "type": "next", "payload": result})
             last: dict[str, Any] = {"id": operation_id, "type": "complete"}
         except Rejected as rejected:

@@ -95,7 +95,7 @@ class Lookout:
 
     def health(self) -> Answer:
         """Say how the whole system is, as this process sees it. It may be ready for its own work all the same."""
-        parts = [*self._parts(), *self._others]
+        parts = self.parts()
         about: dict[str, object] = {"version": version()}
         initialised = [part.ok for part in self._others if part.component == SYSTEM]
         if initialised:
@@ -104,6 +104,10 @@ class Lookout:
         if wrong := failing(parts):
             return unwell("Not healthy", wrong, code="UNHEALTHY", **about)
         return well("healthy", **about)
+
+    def parts(self) -> list[Health]:
+        """Return how each part is, those of others too."""
+        return [*self._parts(), *self._others]
 
     def _parts(self) -> list[Health]:
         return [*self._own, *self._at_once(), self._loop()]

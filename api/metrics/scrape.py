@@ -1,0 +1,59 @@
+"""One scrape: every source is asked beside the others, and what one does not say the others do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+from prometheus_client import Metric
+
+from api.metrics.sheet import Sheet
+from api.metrics.system import show_components, show_queues, show_workers
+from api.metrics.traffic import Traffic
+from jobs.client import Client
+from jobs.errors import QueueQLError
+from jobs.lookout import Lookout
+from jobs.recent import Recent
+from jobs.viewer import SYSTEM
+
+log = structlog.get_logger(__name__)
+
+SOURCE_S = 3.0
+"""How long a source may take; what it has to say is missing then."""
+
+
+class Scrape:
+    """Reads everything at most once a second, however many ask."""
+
+    def __init__(self, client: Client, lookout: Lookout, traffic: Traffic) -> None:
+        self._client = client
+        self._lookout = lookout
+        self._traffic = traffic
+        self._families: Recent[Iterable[Metric]] = Recent(self._read)
+
+    async def families(self) -> Iterable[Metric]:
+        """Return all metrics, as of a second ago at most. Never raises."""
+        return await self._families.get()
+
+    async def _read(self) -> Iterable[Metric]:
+        sheet = Sheet()
+        sources: list[Callable[[Sheet], Awaitable[None]]] = [self._fleet]
+        await asyncio.gather(self._lookout.look(), *(self._ask(source, sheet) for source in sources))
+        show_components(sheet, self._lookout.parts())
+        self._traffic.show(sheet)
+        return sheet.families()
+
+    async def _ask(self, source: Callable[[Sheet], Awaitable[None]], sheet: Sheet) -> None:
+        try:
+            async with asyncio.timeout(SOURCE_S):
+                await source(sheet)
+        except (QueueQLError, TimeoutError) as error:  # queueql_up says which part is away
+            log.debug("metrics.source_away", source=source.__name__, error=str(error))
+        except Exception:
+            log.exception("metrics.fault", source=source.__name__)
+
+    async def _fleet(self, sheet: Sheet) -> None:
+        roll = await self._client.fleet.roll.get()
+        show_queues(sheet, roll, await self._client.queries.queue.health(SYSTEM))
+        show_workers(sheet, roll)

@@ -1,0 +1,45 @@
+"""Components, queues and workers as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.metrics.sheet import Sheet
+from jobs.fleet import Roll
+from jobs.probe import Health
+from jobs.queue_health import QueueHealth, QueueStatus
+from jobs.roster import Worker
+from jobs.version import version
+
+_HEALTHY = {QueueStatus.HEALTHY: 1.0, QueueStatus.DEGRADED: 0.5, QueueStatus.UNHEALTHY: 0.0}
+
+
+def show_components(sheet: Sheet, parts: Sequence[Health]) -> None:
+    """Put in which components make progress."""
+    for part in parts:
+        sheet.put("queueql_up", part.ok, part.component)
+    sheet.put("queueql_build_info", 1, version())
+
+
+def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth]) -> None:
+    """Put in how long the queues are, and how they are."""
+    for queue in roll.queues:
+        for state, count in queue.counts.items():
+            sheet.put("queueql_queue_length", count, queue.name, state.lower())
+    for found in health:
+        sheet.put("queueql_queue_oldest_wait_seconds", found.facts.oldest_wait_s, found.name)
+        sheet.put("queueql_queue_workers", found.facts.workers, found.name)
+        sheet.put("queueql_queue_healthy", _HEALTHY[found.status], found.name)
+
+
+def show_workers(sheet: Sheet, roll: Roll) -> None:
+    """Put in the workers that hold a lease. Of two sessions of one process it is the newer one that counts."""
+    for worker in {(worker.host, worker.pid): worker for worker in sorted(roll.workers, key=_age)}.values():
+        labels = worker.host, worker.pid
+        sheet.put("queueql_worker_up", roll.answers(worker), *labels)
+        sheet.put("queueql_worker_tasks_active", worker.active, *labels)
+        sheet.put("queueql_worker_slots", worker.concurrency, *labels)
+
+
+def _age(worker: Worker) -> int:
+    return worker.seen_ms

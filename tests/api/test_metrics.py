@@ -1,0 +1,166 @@
+"""What Prometheus reads: real figures, in a text that its own checker accepts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from api.metrics.catalogue import CATALOGUE
+from jobs.broker import Vitals
+from jobs.client import Client
+from jobs.probe import Health
+from jobs.recent import Recent
+from tests import promtool
+from tests.api.caller import Caller
+from tests.factories import make_worker_info
+from tests.redis_server import RedisServer
+
+Serve = Callable[..., Awaitable[Caller]]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.recent.KEPT_S", 0.0)
+    monkeypatch.setattr("jobs.probe.EVERY_S", 0.0)
+
+
+async def text(caller: Caller, accept: str = "") -> str:
+    answer = await caller.request("GET", "/metrics", headers={"accept": accept} if accept else None)
+    assert answer.status == 200, answer.body
+    return answer.body.decode()
+
+
+async def scrape(caller: Caller) -> Samples:
+    """Every sample; two of one name and labels would be a fault."""
+    found: Samples = {}
+    for family in read_text(await text(caller)):
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"queueql_{name}", frozenset(labels.items())))
+
+
+async def test_queues_workers_and_components(api: Caller, client: Client) -> None:
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    session = await client.broker.open_session(make_worker_info())
+    await asyncio.to_thread(session.renew, Vitals(concurrency=7, queues=("default",)))
+    samples = await scrape(api)
+    assert value(samples, "queue_length", queue="default", state="queued") == 1
+    assert value(samples, "queue_length", queue="default", state="retrying") == 0
+    assert value(samples, "queue_workers", queue="default") == 1
+    assert value(samples, "queue_healthy", queue="default") == 1
+    assert (value(samples, "queue_oldest_wait_seconds", queue="default") or 0) > 0
+    assert value(samples, "worker_slots", hostname="test", pid="1") == 7
+    assert value(samples, "up", component="store") == 1
+    await session.close()
+    samples = await scrape(api)
+    assert value(samples, "worker_slots", hostname="test", pid="1") is None  # it is gone, and so is its series
+    assert (value(samples, "queue_workers", queue="default"), value(samples, "queue_healthy", queue="default")) == (
+        0,
+        0,
+    )
+
+
+async def test_operations_by_kind_and_outcome(api: Caller, reader: Caller) -> None:
+    await api.data("{viewer {role}}")
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    await api.errors("{nope}")
+    await reader.post("{quarantine {nodes {ref}}}")
+    async with api.socket() as live, api.events("subscription {jobEvents {endCursor}}") as events:
+        await live.subscribe("1", "subscription {jobEvents {endCursor}}")
+        await api.data("mutation {noopEnqueue {job {id}}}")
+        await live.next("1")
+        await events.next()
+        samples = await scrape(api)
+        assert value(samples, "subscriptions_open", transport="websocket") == 1
+        assert value(samples, "subscriptions_open", transport="sse") == 1
+        await live.subscribe("2", "subscription {logLines(jobId: 3) {endCursor}}")
+    counted = {
+        (kind, outcome): value(samples, "api_operations_total", kind=kind, outcome=outcome)
+        for kind, outcome in (("query", "ok"), ("query", "error"), ("mutation", "ok"), ("unknown", "rejected"))
+    }
+    assert counted == {("query", "ok"): 1, ("query", "error"): 1, ("mutation", "ok"): 2, ("unknown", "rejected"): 1}
+    assert value(samples, "api_operation_seconds_count", kind="mutation") == 2
+    assert value(samples, "api_operation_seconds_bucket", kind="mutation", le="+Inf") == 2
+
+
+async def test_promtool_and_a_strict_parser_accept_both_formats(api: Caller) -> None:
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    plain = await text(api)
+    await asyncio.to_thread(promtool.check, "check", "metrics", given=plain.encode())
+    openmetrics = await text(api, "application/openmetrics-text;version=1.0.0")
+    assert openmetrics.endswith("# EOF\n")
+    shown = {family.name for family in read_openmetrics(openmetrics)}
+    assert shown == {name.removesuffix("_total") for name in CATALOGUE} & shown
+
+
+async def test_without_redis_the_rest_is_shown(api: Caller, redis_server: RedisServer) -> None:
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    redis_server.stop()
+    try:
+        samples = await scrape(api)
+        assert (value(samples, "up", component="broker"), value(samples, "up", component="store")) == (0, 1)
+        assert value(samples, "queue_length", queue="default", state="queued") is None
+        assert value(samples, "api_operations_total", kind="mutation", outcome="ok") == 1
+    finally:
+        redis_server.start()
+
+
+async def test_a_source_that_never_answers_bounds_nobody_else(
+    api: Caller, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("api.metrics.scrape.SOURCE_S", 0.2)
+    monkeypatch.setattr("jobs.probe.ASK_S", 0.2)
+    monkeypatch.setattr(client.fleet, "roll", Recent(never))
+    async with asyncio.timeout(3):
+        samples = await scrape(api)
+    assert (value(samples, "up", component="workers"), value(samples, "up", component="store")) == (0, 1)
+    assert value(samples, "worker_slots", hostname="test", pid="1") is None
+
+
+async def test_who_may_read_them(anonymous: Caller, reader: Caller, serve: Serve, client: Client) -> None:
+    refused = await anonymous.request("GET", "/metrics")
+    assert (refused.status, refused.json["code"]) == (401, "UNAUTHENTICATED")
+    assert "queueql_up" in await text(reader)
+    async with Caller((await serve(metrics_open=True)).address) as anybody:
+        assert "queueql_up" in await text(anybody)
+
+
+async def test_who_was_let_in_is_let_in_while_the_database_is_away(
+    api: Caller, reader: Caller, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    await text(api)
+    monkeypatch.setattr("api.monitor.ASK_S", 0.1)
+    monkeypatch.setattr(client.queries.token, "authenticate", away)
+    assert "queueql_up" in await text(api)
+    refused = await reader.request("GET", "/metrics")
+    assert (refused.status, refused.json["code"]) == (503, "STORE_UNAVAILABLE")
+
+
+async def test_every_part_that_is_said_to_be_well_is_a_component(api: Caller, client: Client) -> None:
+    parts = [
+        *await client.health(),
+        *await client.fleet.health(),
+        Health("server", True, ""),
+        Health("event_loop", True, ""),
+    ]
+    samples = await scrape(api)
+    assert {dict(labels)["component"] for name, labels in samples if name == "queueql_up"} == {
+        part.component for part in parts
+    }
