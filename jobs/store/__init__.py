@@ -19,6 +19,7 @@ from jobs.store.leader import Leadership
 from jobs.store.migrate import Migrator, SchemaState, connect
 from jobs.store.quarantine import Quarantine
 from jobs.store.record import History
+from jobs.store.retention import Retention
 from jobs.store.search import Search, Unfinished
 from jobs.store.token import TokenKind, Tokens
 
@@ -41,6 +42,7 @@ class Store:
         self.catalogue = Catalogue(database, clock, self.quarantine)
         self.tokens = Tokens(database, clock)
         self.epoch = Epochs(database)
+        self.retention = Retention(database)
         self._clock = clock
         self._check = Check("store", self._ask)
 

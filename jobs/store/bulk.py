@@ -60,6 +60,23 @@ class Update:
         return await transaction.execute_rows(self._sql[transaction.dialect], rows) if rows else 0
 
 
+class Delete:
+    """`DELETE` of the rows whose `key` columns have these values, in the order of `key`."""
+
+    def __init__(self, table: str, key: Sequence[Column]) -> None:
+        where = " AND ".join(f"{column.name} = ${n}" for n, column in enumerate(key, start=1))
+        same = " AND ".join(f"{table}.{column.name} = gone.{column.name}" for column in key)
+        names = ", ".join(column.name for column in key)
+        self._sql: dict[Dialect, str] = {
+            "sqlite": f"DELETE FROM {table} WHERE {where}",  # noqa: S608  # names of our own tables
+            "postgres": f"DELETE FROM {table} USING unnest({_arrays(key)}) AS gone ({names}) WHERE {same}",  # noqa: S608  # as above
+        }
+
+    async def run(self, transaction: Transaction, rows: Sequence[Sequence[Any]]) -> int:
+        """Delete the rows; returns how many rows there were."""
+        return await transaction.execute_rows(self._sql[transaction.dialect], rows) if rows else 0
+
+
 def _arrays(columns: Sequence[Column]) -> str:
     return ", ".join(f"${n}::{column.type}[]" for n, column in enumerate(columns, start=1))
 

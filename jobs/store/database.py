@@ -54,13 +54,16 @@ class Database(Protocol):
         """Close every connection. A process with an open SQLite connection does not end."""
 
 
-def among(dialect: Dialect, column: str, number: int) -> str:
-    """Write the condition that the text column has one of the values of parameter `number`, an `array`."""
+def among(dialect: Dialect, column: str, number: int, kind: str = "text") -> str:
+    """Write the condition that the column has one of the values of parameter `number`, an `array`.
+
+    `kind` is the column's type in PostgreSQL.
+    """
     if dialect == "postgres":
-        return f"{column} = ANY(${number}::text[])"
+        return f"{column} = ANY(${number}::{kind}[])"
     return f"{column} IN (SELECT value FROM json_each(${number}))"  # noqa: S608  # values are parameters
 
 
-def array(dialect: Dialect, values: Sequence[str]) -> Any:
+def array(dialect: Dialect, values: Sequence[str] | Sequence[int]) -> Any:
     """Make the parameter for `among`."""
     return list(values) if dialect == "postgres" else orjson.dumps(list(values)).decode()

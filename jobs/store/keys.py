@@ -61,14 +61,18 @@ def keys_of(spec: JobSpec) -> Keys:
     """Hash the keys of a job."""
     if not spec.key and not spec.idempotency_key:
         return NO_KEYS
-    unique = _hash("unique", spec.task, spec.key) if spec.key else ""
-    if not spec.idempotency_key:
+    unique, idempotency = hashes_of(spec.task, spec.key, spec.owner, spec.idempotency_key)
+    if not idempotency:
         return Keys(unique, "", "")
     args = orjson.dumps(args_of(spec), option=orjson.OPT_SORT_KEYS)
-    return Keys(
-        unique,
-        _hash("idempotency", spec.task, spec.owner, spec.idempotency_key),
-        hashlib.sha256(args).hexdigest(),
+    return Keys(unique, idempotency, hashlib.sha256(args).hexdigest())
+
+
+def hashes_of(task: str, key: str, owner: str, idempotency_key: str) -> tuple[str, str]:
+    """Return the hashes of a job's unique and of its idempotency key; "" for a key that it has not."""
+    return (
+        _hash("unique", task, key) if key else "",
+        _hash("idempotency", task, owner, idempotency_key) if idempotency_key else "",
     )
 
 

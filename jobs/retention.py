@@ -1,0 +1,148 @@
+"""How long things are kept: the kinds of records, the policies, and those that are shipped. No I/O.
+
+A queue's own policy of a kind takes the place of the one for all queues, as a whole: they are not mixed. Where
+neither age nor number bounds what is kept, everything is. Where both do, what violates either goes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from jobs.job import State
+
+HOUR_S = 3_600
+DAY_S = 24 * HOUR_S
+GRACE_MIN_S = 60.0
+"""Jobs that ended more recently are never removed; a longer replay window protects them for as long as it is."""
+
+
+class Kind(StrEnum):
+    """What a policy is about."""
+
+    COMPLETED = "COMPLETED"
+    """Jobs that ended well."""
+    CANCELLED = "CANCELLED"
+    """Jobs that were cancelled."""
+    DEAD = "DEAD"
+    """Jobs that will not be tried again: the dead letters."""
+    ATTEMPT = "ATTEMPT"
+    """Attempts that ended, of jobs that are still there."""
+    LOG = "LOG"
+    """Log lines of jobs that are still there."""
+    EVENT = "EVENT"
+    """What subscribers can catch up on. Its bounds are the settings `replay_window_s` and `events_max_bytes`."""
+    SNAPSHOT = "SNAPSHOT"
+    """Health snapshots."""
+    ROLLUP_MINUTE = "ROLLUP_MINUTE"
+    """Statistics by the minute."""
+    ROLLUP_HOUR = "ROLLUP_HOUR"
+    """Statistics by the hour. Those by the day are kept for ever."""
+    SLOW_QUERY = "SLOW_QUERY"
+    """Statements of the database that took long, from when they last did."""
+    QUARANTINE = "QUARANTINE"
+    """Records that could not be read."""
+    KEY = "KEY"
+    """Idempotency keys, from when they expired: 24 hours after the job was accepted."""
+    TOKEN = "TOKEN"  # noqa: S105  # the name of a kind
+    """Access, from when it expired or was revoked."""
+
+
+ENDED: dict[Kind, State] = {
+    Kind.COMPLETED: State.COMPLETED,
+    Kind.CANCELLED: State.CANCELLED,
+    Kind.DEAD: State.DEAD,
+}
+"""Kinds that are jobs: bounded by age, by number, or both, and by queue."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of one kind, and how often the rest is removed."""
+
+    kind: Kind
+    queue: str = ""
+    """"" for all queues that have no policy of their own for this kind."""
+    keep_s: int | None = None
+    """None: whatever their age."""
+    keep_count: int | None = None
+    """The newest so many jobs of each queue are kept; None: however many."""
+    every_s: int = DAY_S
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is ever removed."""
+        return self.keep_s is None and self.keep_count is None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that is in force, and how it went."""
+
+    policy: Policy
+    is_shipped: bool
+    """Nobody has set it."""
+    ran_ms: int | None = None
+    removed: int = 0
+    """In its last run."""
+    removed_total: int = 0
+
+    @property
+    def next_ms(self) -> int | None:
+        """When it is to run next; 0: at once; None: never, since there is nothing that it would remove."""
+        if self.policy.keeps_all or self.policy.kind is Kind.EVENT:
+            return None
+        return 0 if self.ran_ms is None else self.ran_ms + self.policy.every_s * 1000
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy would remove of one queue, or of a kind that has no queues."""
+
+    queue: str
+    value: int
+    whole: bool
+    """Whether all were counted; there may be more otherwise."""
+    oldest_ms: int | None
+    newest_ms: int | None
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy would remove if it ran now."""
+
+    kind: Kind
+    shares: list[Share]
+    """Queues of which it would remove something, by name."""
+
+    @property
+    def value(self) -> int:
+        """How many in all, as far as they were counted."""
+        return sum(share.value for share in self.shares)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all were counted."""
+        return all(share.whole for share in self.shares)
+
+
+SHIPPED = {
+    policy.kind: policy
+    for policy in (
+        Policy(kind=Kind.COMPLETED, keep_s=30 * DAY_S, every_s=HOUR_S),
+        Policy(kind=Kind.CANCELLED, keep_s=30 * DAY_S, every_s=HOUR_S),
+        Policy(kind=Kind.DEAD, keep_s=90 * DAY_S, every_s=6 * HOUR_S),
+        Policy(kind=Kind.ATTEMPT, keep_s=90 * DAY_S, every_s=DAY_S),
+        Policy(kind=Kind.LOG, keep_s=30 * DAY_S, every_s=HOUR_S),
+        Policy(kind=Kind.SNAPSHOT, keep_s=90 * DAY_S, every_s=DAY_S),
+        Policy(kind=Kind.ROLLUP_MINUTE, keep_s=7 * DAY_S, every_s=HOUR_S),
+        Policy(kind=Kind.ROLLUP_HOUR, keep_s=90 * DAY_S, every_s=DAY_S),
+        Policy(kind=Kind.SLOW_QUERY, keep_s=30 * DAY_S, every_s=DAY_S),
+        Policy(kind=Kind.QUARANTINE, keep_s=90 * DAY_S, every_s=DAY_S),
+        Policy(kind=Kind.KEY, keep_s=0, every_s=6 * HOUR_S),
+        Policy(kind=Kind.TOKEN, keep_s=30 * DAY_S, every_s=DAY_S),
+    )
+}
+"""In force where nobody has set anything else."""
+
+
+def grace_ms(replay_window_s: float) -> int:
+    """Return how long an ended job is safe from being removed: subscribers may still catch up on its events."""
+    return int(max(GRACE_MIN_S, replay_window_s) * 1000)

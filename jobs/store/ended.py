@@ -1,0 +1,203 @@
+"""Removing jobs that have ended, each with all that belongs to it in one transaction.
+
+What goes is before a bound in the order of (finished_ms, id), which the index idx_job_finished has. A job is looked at
+beside the writers and again under a lock: whoever retries it meanwhile keeps it, and is not waited for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+
+from jobs.job import State
+from jobs.retention import Policy, Share
+from jobs.store.bulk import Column, Delete
+from jobs.store.database import Database, Dialect, Row, Transaction, among, array
+from jobs.store.keys import IDEMPOTENCY_MS, hashes_of
+
+FOUND_MAX = 500
+HEAVY = 1_000
+"""A job with more attempts and log lines goes in several transactions: the oldest of those first, itself last."""
+JOB_ROWS = 5
+"""A job is as much work as so many of its log lines: it is in a dozen indexes."""
+_SKEW_MS = 60_000
+"""By how much the times of acceptance and of a key may differ."""
+
+_OF_QUEUE = "queue = $1 AND state = $2 AND finished_ms IS NOT NULL"  # as the partial index says it
+_BEFORE = "finished_ms <= $3 AND (finished_ms < $3 OR id < $4)"
+_AFTER = "finished_ms >= $5 AND (finished_ms > $5 OR id > $6)"
+_KEY_EXPIRED = "(idempotency_key IS NULL OR created_ms < ${})"
+_SOME = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE job_id = job.id LIMIT 100000) AS counted"
+_FIND = (
+    "SELECT id, run, finished_ms, task, key, owner, idempotency_key, tags,"  # noqa: S608  # names of our own columns
+    f" ({_SOME.format(table='log_line')}) + ({_SOME.format(table='attempt')}) AS rows"
+    f" FROM job WHERE {_OF_QUEUE} AND {_BEFORE} AND {_AFTER} AND {_KEY_EXPIRED.format(7)}"
+    f" ORDER BY finished_ms, id LIMIT {FOUND_MAX}"
+)
+_COUNT = (
+    "SELECT count(*) AS value, min(finished_ms) AS oldest_ms, max(finished_ms) AS newest_ms"  # noqa: S608  # as above
+    f" FROM (SELECT finished_ms FROM job WHERE {_OF_QUEUE} AND {_BEFORE}{{key}} ORDER BY finished_ms LIMIT $5) AS due"
+)
+_NEWEST = f"SELECT finished_ms FROM job WHERE {_OF_QUEUE} AND {_BEFORE} ORDER BY finished_ms DESC LIMIT 1"  # noqa: S608  # as above
+_NTH = f"SELECT finished_ms, id FROM job WHERE {_OF_QUEUE} ORDER BY finished_ms DESC, id DESC LIMIT 1 OFFSET $3"  # noqa: S608  # as above
+_LOCK: dict[Dialect, str] = {
+    "sqlite": "SELECT job.id FROM json_each($1) AS due JOIN job ON job.id = json_extract(due.value, '$[0]')"
+    " WHERE job.run = json_extract(due.value, '$[1]') AND job.state = $2 AND job.finished_ms IS NOT NULL",
+    # Whoever has the row locked retries the job: that is not to be waited for, and not to be removed.
+    "postgres": "SELECT job.id FROM unnest($1::text[], $3::int[]) AS due(id, run) JOIN job USING (id, run)"
+    " WHERE job.state = $2 AND job.finished_ms IS NOT NULL FOR UPDATE OF job SKIP LOCKED",
+}
+_TAGS = Delete("job_tag", (Column("tag"), Column("job_id")))
+_KEYS: dict[Dialect, str] = {
+    "sqlite": "DELETE FROM job_key WHERE hash IN (SELECT value FROM json_each($1))"
+    " AND job_id IN (SELECT value FROM json_each($2))",
+    # A row that is locked is being taken over by another job.
+    "postgres": "DELETE FROM job_key WHERE hash IN (SELECT hash FROM job_key WHERE hash = ANY($1::text[])"
+    " AND job_id = ANY($2::text[]) FOR UPDATE SKIP LOCKED)",
+}
+_THIN = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE job_id = $1 ORDER BY {order} LIMIT $2)"  # noqa: S608  # as above
+    for table, order in (("log_line", "id"), ("attempt", "run, number"))
+)
+
+
+class Bound(NamedTuple):
+    """What comes before this goes."""
+
+    finished_ms: int
+    id: str
+
+
+class _Due(NamedTuple):
+    id: str
+    run: int
+    tags: tuple[str, ...]
+    keys: tuple[str, ...]
+    rows: int
+    """Attempts and log lines, up to 100,000 of each."""
+
+    @property
+    def weight(self) -> int:
+        return JOB_ROWS + self.rows + len(self.tags) + len(self.keys)
+
+
+class Ended:
+    """Jobs of one queue in one final state that are to go."""
+
+    def __init__(self, database: Database, queue: str, state: State, *, now_ms: int, grace_ms: int) -> None:
+        self._database = database
+        self._queue = queue
+        self._state = str(state)
+        self._now_ms = now_ms
+        self._latest = Bound(now_ms - grace_ms, "")
+        self._bound: Bound | None = None
+        self._after = Bound(0, "")
+        self._found: deque[_Due] = deque()
+
+    async def bound(self, policy: Policy) -> None:
+        """Find what is too old or too many. Raises StoreUnavailable."""
+        bounds = []
+        if policy.keep_s is not None:
+            bounds.append(Bound(self._now_ms - policy.keep_s * 1000, ""))
+        if policy.keep_count == 0:
+            bounds.append(self._latest)
+        elif policy.keep_count is not None:
+            last = await self._database.fetch(_NTH, (self._queue, self._state, policy.keep_count - 1))
+            bounds += [Bound(row["finished_ms"], row["id"]) for row in last]
+        self._bound = min(max(bounds), self._latest) if bounds else None
+
+    async def count(self, limit: int) -> Share | None:
+        """Count what is to go, up to `limit`; None where there is nothing. Raises StoreUnavailable."""
+        if self._bound is None:
+            return None
+        of_queue = (self._queue, self._state, *self._bound)
+        sql, values = _COUNT.format(key=""), [*of_queue, limit]
+        if self._bound.finished_ms > self._expired_ms:  # else no key is left, and the index alone has the answer
+            sql, values = _COUNT.format(key=f" AND {_KEY_EXPIRED.format(6)}"), [*values, self._expired_ms]
+        (row,) = await self._database.fetch(sql, values)
+        if not row["value"]:
+            return None
+        whole = row["value"] < limit
+        newest_ms = row["newest_ms"] if whole else (await self._database.fetch(_NEWEST, of_queue))[0]["finished_ms"]
+        return Share(
+            queue=self._queue, value=row["value"], whole=whole, oldest_ms=row["oldest_ms"], newest_ms=newest_ms
+        )
+
+    @property
+    def has_found(self) -> bool:
+        """Whether anything is left of what was found."""
+        return bool(self._found)
+
+    async def find(self) -> bool:
+        """Look for the jobs that go next, the oldest first. Raises StoreUnavailable."""
+        if self._bound is not None and not self._found:
+            values = (self._queue, self._state, *self._bound, *self._after, self._expired_ms)
+            rows = await self._database.fetch(_FIND, values)
+            if rows:
+                self._after = Bound(rows[-1]["finished_ms"], rows[-1]["id"])
+            self._found.extend(_due(row) for row in rows)
+        return bool(self._found)
+
+    async def step(self, transaction: Transaction, rows: int) -> tuple[int, int]:
+        """Remove jobs with about so many rows in all; return how many rows, and how many jobs."""
+        if self._found[0].rows > HEAVY:
+            return await self._thin(transaction, rows)
+        due = [self._found.popleft()]
+        weight = due[0].weight
+        while self._found and weight + self._found[0].weight <= rows:
+            due.append(self._found.popleft())
+            weight += due[-1].weight
+        return weight, await self._remove(transaction, due)
+
+    async def _thin(self, transaction: Transaction, rows: int) -> tuple[int, int]:
+        """Remove the oldest of what belongs to the next job."""
+        first = self._found.popleft()
+        if not await self._lock(transaction, [first]):
+            return 0, 0
+        gone = 0
+        for sql in _THIN:
+            if gone < rows:
+                gone += await transaction.execute(sql, (first.id, rows - gone))
+        self._found.appendleft(first._replace(rows=first.rows - gone if gone else 0))
+        return gone, 0
+
+    async def _remove(self, transaction: Transaction, due: Sequence[_Due]) -> int:
+        locked = await self._lock(transaction, due)
+        if not locked:
+            return 0
+        dialect, ids = transaction.dialect, array(transaction.dialect, sorted(locked))
+        gone = [one for one in due if one.id in locked]
+        await _TAGS.run(transaction, sorted((tag, one.id) for one in gone for tag in one.tags))
+        keys = sorted(key for one in gone for key in one.keys)
+        if keys:
+            await transaction.execute(_KEYS[dialect], (array(dialect, keys), ids))
+        for table, column in (("attempt", "job_id"), ("log_line", "job_id"), ("job", "id")):
+            await transaction.execute(f"DELETE FROM {table} WHERE {among(dialect, column, 1)}", (ids,))  # noqa: S608  # as above
+        return len(gone)
+
+    async def _lock(self, transaction: Transaction, due: Sequence[_Due]) -> set[str]:
+        """Return those that nobody has retried or is about to; until the end of the transaction nobody can."""
+        if transaction.dialect == "postgres":
+            values: tuple[object, ...] = ([one.id for one in due], self._state, [one.run for one in due])
+        else:
+            values = (orjson.dumps([(one.id, one.run) for one in due]).decode(), self._state)
+        return {row["id"] for row in await transaction.fetch(_LOCK[transaction.dialect], values)}
+
+    @property
+    def _expired_ms(self) -> int:
+        """The idempotency keys of jobs that were accepted before this have expired."""
+        return self._now_ms - IDEMPOTENCY_MS - _SKEW_MS
+
+
+def _due(row: Row) -> _Due:
+    keys = hashes_of(row["task"], row["key"] or "", row["owner"] or "", row["idempotency_key"] or "")
+    return _Due(
+        id=row["id"],
+        run=row["run"],
+        tags=tuple(orjson.loads(row["tags"])),
+        keys=tuple(key for key in keys if key),
+        rows=row["rows"],
+    )

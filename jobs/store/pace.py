@@ -1,0 +1,70 @@
+"""How removal keeps out of the way: short transactions of short steps, and pauses between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+from jobs.store.database import Database, Transaction
+
+HOLD_S = 0.012
+"""No further step begins once a transaction is so old: with its last step and its commit it is to take 20 ms."""
+STEP_S = 0.004
+"""What one step is to take."""
+STEP_MIN, STEP_MAX = 8, 2_000
+PAUSE_MIN_S = 0.002
+
+Monotonic = Callable[[], float]
+
+
+class Sweep(Protocol):
+    """What is to be removed, found beside the writers and removed step by step."""
+
+    async def find(self) -> bool:
+        """Look for what goes next, where nothing is left of what was found; False where there is nothing."""
+
+    @property
+    def has_found(self) -> bool:
+        """Whether anything is left of what was found."""
+
+    async def step(self, transaction: Transaction, rows: int) -> tuple[int, int]:
+        """Remove about so many rows of what was found; return how many rows and how many records that was."""
+
+
+class Pace:
+    """How many rows one step takes, so that it takes as long as it should on this machine at this time."""
+
+    def __init__(self) -> None:
+        self.rows = 50
+
+    def note(self, rows: int, took_s: float) -> None:
+        """Learn from a step. It grows slowly and shrinks at once."""
+        if rows:
+            factor = min(2.0, max(0.1, STEP_S / max(took_s, 1e-6)))
+            # A step that was cut short, since there was not more to remove, says nothing about larger ones.
+            largest = max(self.rows, 2 * rows)
+            self.rows = int(min(STEP_MAX, largest, max(STEP_MIN, rows * factor)))
+
+
+async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.monotonic) -> AsyncGenerator[int, None]:
+    """Remove all that is found; yields after each transaction how many records went with it.
+
+    Whoever stops to iterate leaves the rest for the next time. Raises StoreUnavailable.
+    """
+    pace = Pace()
+    while await what.find():
+        removed, goes_on = 0, True
+        async with database.transaction() as transaction:
+            began_s = step_s = monotonic()
+            while goes_on:
+                rows, records = await what.step(transaction, pace.rows)
+                removed += records
+                now_s = monotonic()
+                pace.note(rows, now_s - step_s)
+                step_s = now_s
+                goes_on = what.has_found and now_s - began_s < HOLD_S
+        held_s = monotonic() - began_s
+        yield removed
+        await asyncio.sleep(max(PAUSE_MIN_S, held_s))

@@ -1,0 +1,138 @@
+"""Removing old records that are not jobs, the oldest first.
+
+Their keys grow with time, or their times have an index, so that nothing is read which is too young; the few tables
+where neither holds are read to their end, in slices.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from jobs.retention import Kind, Share
+from jobs.store.database import Database, Transaction, among, array
+
+SLICE = 1_000
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """Where records of a kind are. In conditions `$1` is the moment before which they are too old."""
+
+    table: str
+    due: str
+    """Condition of a record that is to go."""
+    at: str = "at_ms"
+    """The time that a record has."""
+    key: str = "id"
+    key_type: str = "bigint"
+    order: str = "id"
+    """Column that the records are read by."""
+    only: str = ""
+    """Which records of the table are of the kind."""
+    old: str = ""
+    """Condition that holds for whatever is ahead of a record that is to go; "" where nothing tells."""
+
+    def read(self) -> str:
+        """Write the query of a slice behind the place `$2`."""
+        only = f"{self.only} AND " if self.only else ""
+        # What shares its place with others in the index of times is gone by the time the next slice is read.
+        after = f"{self.order} > $2" if self.order == self.key else f"{self.order} >= $2"
+        return (
+            f"SELECT {self.key} AS key, {self.order} AS place, {self.at} AS at_ms,"  # noqa: S608  # names of our own columns
+            f" CASE WHEN {self.due} THEN 1 ELSE 0 END AS due, CASE WHEN {self.old or 'TRUE'} THEN 1 ELSE 0 END AS old"
+            f" FROM {self.table} WHERE {only}{after} ORDER BY {self.order} LIMIT $3"
+        )
+
+    @property
+    def begin(self) -> int | str:
+        """The place before all others."""
+        return "" if self.key_type == "text" else 0
+
+
+_BY_AGE = "at_ms < $1"
+SHELVES = {
+    Kind.ATTEMPT: Shelf(
+        "attempt", "finished_ms IS NOT NULL AND finished_ms < $1", at="finished_ms", old="started_ms < $1"
+    ),
+    Kind.LOG: Shelf("log_line", _BY_AGE, old=_BY_AGE),
+    Kind.SNAPSHOT: Shelf("system_health_snapshots", _BY_AGE, order="at_ms", old=_BY_AGE),
+    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", old=_BY_AGE),
+    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", old=_BY_AGE),
+    Kind.QUARANTINE: Shelf("quarantine", _BY_AGE, old=_BY_AGE),
+    Kind.SLOW_QUERY: Shelf(
+        "slow_query", "last_at_ms < $1", at="last_at_ms", key="fingerprint", key_type="text", order="fingerprint"
+    ),
+    Kind.KEY: Shelf(
+        "job_key",
+        "expires_ms IS NOT NULL AND expires_ms < $1",
+        at="expires_ms",
+        key="hash",
+        key_type="text",
+        order="hash",
+    ),
+    Kind.TOKEN: Shelf(
+        "token",
+        "COALESCE(revoked_ms, expires_ms) < $1",
+        at="COALESCE(revoked_ms, expires_ms)",
+        key_type="text",
+    ),
+}
+
+
+class Old:
+    """Records of a kind that are older than a moment."""
+
+    def __init__(self, database: Database, shelf: Shelf, *, before_ms: int) -> None:
+        self._database = database
+        self._shelf = shelf
+        self._before_ms = before_ms
+        self._place = shelf.begin
+        self._ended = False
+        self._found: deque[Any] = deque()
+        lock = " FOR UPDATE SKIP LOCKED" if database.dialect == "postgres" else ""
+        given = among(database.dialect, shelf.key, 2, shelf.key_type)
+        self._delete = (
+            f"DELETE FROM {shelf.table} WHERE {shelf.key} IN"  # noqa: S608  # names of our own columns
+            f" (SELECT {shelf.key} FROM {shelf.table} WHERE {given} AND {shelf.due}{lock})"
+        )
+
+    @property
+    def has_found(self) -> bool:
+        """Whether anything is left of what was found."""
+        return bool(self._found)
+
+    async def find(self) -> bool:
+        """Look for records that are too old. Raises StoreUnavailable."""
+        while not self._found and not self._ended:
+            rows = await self._database.fetch(self._shelf.read(), (self._before_ms, self._place, SLICE))
+            self._found.extend(row["key"] for row in rows if row["due"])
+            self._ended = len(rows) < SLICE or not rows[-1]["old"]
+            if rows:
+                self._place = rows[-1]["place"]
+        return bool(self._found)
+
+    async def step(self, transaction: Transaction, rows: int) -> tuple[int, int]:
+        """Remove so many records."""
+        keys = [self._found.popleft() for _ in range(min(rows, len(self._found)))]
+        gone = await transaction.execute(self._delete, (self._before_ms, array(transaction.dialect, keys)))
+        return len(keys), gone
+
+    async def count(self, limit: int) -> Share | None:
+        """Count the records that are to go, looking at `limit` of them at most; None where there is none."""
+        sql = (
+            "SELECT sum(due) AS value, count(*) AS seen, min(CASE WHEN due = 1 THEN at_ms END) AS oldest_ms,"  # noqa: S608  # as above
+            f" max(CASE WHEN due = 1 THEN at_ms END) AS newest_ms, min(old) AS old FROM ({self._shelf.read()}) AS seen"
+        )
+        (row,) = await self._database.fetch(sql, (self._before_ms, self._shelf.begin, limit))
+        if not row["value"]:
+            return None
+        whole = row["seen"] < limit or not row["old"]
+        return Share(
+            queue="",
+            value=int(row["value"]),
+            whole=whole,
+            oldest_ms=row["oldest_ms"],
+            newest_ms=row["newest_ms"],
+        )

@@ -1,0 +1,490 @@
+"""Retention: what is too old or too many goes, with all that belongs to it; nothing else ever does."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.errors import InvalidState, NotFound
+from jobs.job import FINAL, Durability, JobSpec, State
+from jobs.page import PageRequest
+from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
+from jobs.store import Store, ended
+from jobs.store.keys import IDEMPOTENCY_MS
+from jobs.where import JobWhere
+from tests.factories import make_spec
+from tests.jobs.store.story import BEGIN_MS, Story, Tale
+
+NOW_MS = BEGIN_MS + 100 * DAY_S * 1000
+GRACE_MS = 600_000
+_COUNT = "SELECT count(*) AS n FROM "
+TABLES = ("job", "job_tag", "job_key", "attempt", "log_line")
+
+
+def ago(seconds: float) -> int:
+    return NOW_MS - int(seconds * 1000)
+
+
+class Past:
+    """Makes jobs that ended at a moment."""
+
+    def __init__(self, store: Store, story: Story) -> None:
+        self.store = store
+        self._story = story
+        self._epoch = 1_000_000
+
+    async def ended(
+        self, *ended_ms: int, state: State = State.COMPLETED, lines: int = 1, **fields: Any
+    ) -> list[JobSpec]:
+        specs = [make_spec(created_ms=at_ms - 1_000, **fields) for at_ms in ended_ms]
+        await self.store.accept.accept_many(specs)
+        for spec, at_ms in zip(specs, ended_ms, strict=True):
+            await self.end(spec, at_ms, state, lines=lines)
+        return specs
+
+    async def end(self, spec: JobSpec, at_ms: int, state: State, *, run: int = 1, lines: int = 0) -> None:
+        tale = Tale(spec, run=run)
+        tale.at_ms = at_ms - 30 - 10 * lines
+        tale.enqueued().started()
+        for number in range(lines):
+            tale.logged(f"line {number}")
+        match state:
+            case State.COMPLETED:
+                tale.completed()
+            case State.DEAD:
+                tale.died()
+            case _:
+                tale.cancelled(1)
+        await self._story.record(tale)
+
+
+@pytest.fixture
+def past(store: Store, story: Story) -> Past:
+    return Past(store, story)
+
+
+async def run(store: Store, policy: Policy, *, now_ms: int = NOW_MS, grace_ms: int = GRACE_MS) -> int:
+    return sum([removed async for removed in store.retention.run(policy, now_ms=now_ms, grace_ms=grace_ms)])
+
+
+async def left(store: Store, specs: list[JobSpec]) -> list[int]:
+    """Places of those that are still there."""
+    known = await store.search.jobs_by_id([spec.id for spec in specs])
+    return [place for place, spec in enumerate(specs) if spec.id in known]
+
+
+async def rows(store: Store) -> dict[str, int]:
+    counts = [await store._database.fetch(_COUNT + table) for table in TABLES]
+    return {table: rows[0]["n"] for table, rows in zip(TABLES, counts, strict=True)}
+
+
+async def test_jobs_go_by_age_with_all_that_belongs_to_them(store: Store, past: Past) -> None:
+    fields: dict[str, Any] = {"tags": ("a", "b"), "lines": 3}
+    young = await past.ended(ago(DAY_S - 1), key="k1", **fields)
+    kept = await rows(store)
+    old = await past.ended(ago(3 * DAY_S), ago(2 * DAY_S), key="", idempotency_key="", **fields)
+    old += await past.ended(ago(2 * DAY_S), key="k2", idempotency_key="i2", owner="ann", **fields)
+    assert (await rows(store))["job_key"] == kept["job_key"] + 2
+    preview = await store.retention.preview(Policy(kind=Kind.COMPLETED, keep_s=DAY_S), now_ms=NOW_MS, grace_ms=GRACE_MS)
+    assert (preview.value, preview.whole) == (3, True)
+    assert [(share.queue, share.oldest_ms, share.newest_ms) for share in preview.shares] == [
+        ("default", ago(3 * DAY_S), ago(2 * DAY_S))
+    ]
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 3
+    assert await left(store, old) == []
+    assert await left(store, young) == [0]
+    assert await rows(store) == kept
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 0
+
+
+async def test_jobs_go_by_number_also_those_that_ended_in_the_same_moment(store: Store, past: Past) -> None:
+    together = ago(5 * HOUR_S)
+    specs = await past.ended(ago(9 * HOUR_S), *[together] * 6, ago(HOUR_S), ago(HOUR_S), lines=0)
+    policy = Policy(kind=Kind.COMPLETED, keep_count=4)
+    assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 5
+    assert await run(store, policy) == 5
+    kept = await left(store, specs)
+    assert kept[-2:] == [7, 8]
+    ids = sorted(spec.id for spec in specs[1:7])
+    assert {specs[place].id for place in kept[:2]} == set(ids[-2:])
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_count=9)) == 0
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_count=0)) == 4
+
+
+async def test_what_is_too_old_or_too_many_goes(store: Store, past: Past) -> None:
+    specs = await past.ended(ago(3 * DAY_S), ago(2 * DAY_S), ago(HOUR_S), ago(HOUR_S - 1), lines=0)
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S, keep_count=3)) == 2
+    assert await left(store, specs) == [2, 3]
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S, keep_count=1)) == 1
+    assert await left(store, specs) == [3]
+
+
+async def test_states_and_queues_are_counted_apart_and_a_policy_of_ones_own_replaces_the_other(
+    store: Store, past: Past
+) -> None:
+    mail = await past.ended(*[ago(DAY_S)] * 3, queue="mail")
+    report = await past.ended(*[ago(DAY_S)] * 3, queue="report")
+    dead = await past.ended(*[ago(DAY_S)] * 3, queue="mail", state=State.DEAD)
+    await store.retention.set(Policy(kind=Kind.COMPLETED, keep_count=2), now_ms=1)
+    await store.retention.set(Policy(kind=Kind.COMPLETED, queue="mail", keep_s=7 * DAY_S), now_ms=1)
+    standing = {(one.policy.kind, one.policy.queue): one for one in await store.retention.standing()}
+    assert await run(store, standing[Kind.COMPLETED, ""].policy) == 1
+    assert await run(store, standing[Kind.COMPLETED, "mail"].policy) == 0
+    assert [len(await left(store, specs)) for specs in (mail, report, dead)] == [3, 2, 3]
+    assert await store.retention.remove(Kind.COMPLETED, "mail")
+    assert not await store.retention.remove(Kind.COMPLETED, "mail")
+    assert await run(store, standing[Kind.COMPLETED, ""].policy) == 1
+    assert [len(await left(store, specs)) for specs in (mail, report, dead)] == [2, 2, 3]
+
+
+async def test_policies_stand_as_they_were_set_and_remember_their_runs(store: Store) -> None:
+    standing = await store.retention.standing()
+    assert [one.policy for one in standing] == list(SHIPPED.values())
+    assert all(one.is_shipped and one.next_ms == 0 for one in standing)
+    shipped = SHIPPED[Kind.DEAD]
+    await store.retention.note_run(shipped, 5, ran_ms=NOW_MS)
+    await store.retention.note_run(shipped, 2, ran_ms=None)  # it was stopped
+
+    async def dead(queue: str = "") -> Standing:
+        found = [
+            one for one in await store.retention.standing() if (one.policy.kind, one.policy.queue) == (Kind.DEAD, queue)
+        ]
+        return found[0]
+
+    assert await dead() == Standing(policy=shipped, is_shipped=True, ran_ms=NOW_MS, removed=2, removed_total=7)
+    assert (await dead()).next_ms == NOW_MS + 6 * HOUR_S * 1000
+    own = Policy(kind=Kind.DEAD, keep_count=20, every_s=60)
+    await store.retention.set(own, now_ms=NOW_MS)
+    assert await dead() == Standing(policy=own, is_shipped=False, ran_ms=NOW_MS, removed=2, removed_total=7)
+    await store.retention.set(Policy(kind=Kind.DEAD, queue="mail", every_s=60), now_ms=NOW_MS)
+    assert (await dead("mail")).next_ms is None  # it keeps everything
+    assert await store.retention.remove(Kind.DEAD, "")
+    assert (await dead()).policy == shipped
+    assert await store.retention.remove(Kind.DEAD, "mail")
+    await store.retention.note_run(Policy(kind=Kind.DEAD, queue="mail"), 1, ran_ms=NOW_MS)
+    assert len(await store.retention.standing()) == len(SHIPPED)
+
+
+async def test_jobs_that_ended_a_moment_ago_stay_whatever_the_policy(store: Store, past: Past) -> None:
+    specs = await past.ended(NOW_MS - GRACE_MS - 1, NOW_MS - GRACE_MS, lines=0)
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_count=0, keep_s=0)) == 1
+    assert await left(store, specs) == [1]
+
+
+async def test_a_job_stays_as_long_as_its_idempotency_key_leads_to_it(store: Store, past: Past) -> None:
+    edge = NOW_MS - IDEMPOTENCY_MS
+    specs = await past.ended(edge - 120_000, edge + 120_000, lines=0)
+    keyed = await past.ended(edge + 60_000, idempotency_key="once", lines=0)
+    expired = await past.ended(edge - 120_000, idempotency_key="before", lines=0)
+    policy = Policy(kind=Kind.COMPLETED, keep_s=HOUR_S)
+    assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 3
+    assert await run(store, policy) == 3
+    assert (await left(store, specs), await left(store, keyed), await left(store, expired)) == ([], [0], [])
+
+
+async def test_a_key_that_another_job_holds_by_now_stays(store: Store, past: Past) -> None:
+    (first,) = await past.ended(ago(2 * DAY_S), key="k", lines=0)
+    second = make_spec(key="k")
+    assert not (await store.accept.accept(second)).duplicate
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 1
+    assert await left(store, [first]) == []
+    third = await store.accept.accept(make_spec(key="k"))
+    assert third.duplicate
+    assert third.job_id == second.id
+
+
+async def test_a_job_that_was_retried_stays(store: Store, past: Past) -> None:
+    specs = await past.ended(*[ago(2 * DAY_S)] * 3, state=State.DEAD)
+    await store.accept.rerun(specs[1].id)
+    assert await run(store, Policy(kind=Kind.DEAD, keep_s=DAY_S)) == 2
+    assert await left(store, specs) == [1]
+    await past.end(specs[1], NOW_MS, State.DEAD, run=2)
+    assert await run(store, Policy(kind=Kind.DEAD, keep_s=DAY_S)) == 0
+
+
+async def test_a_job_that_is_retried_between_a_look_and_its_removal_stays(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = await past.ended(*[ago(2 * DAY_S)] * 3, state=State.DEAD)
+    find = ended.Ended.find
+    retried: list[str] = []
+
+    async def slowly(self: ended.Ended) -> bool:
+        found = await find(self)
+        if found and not retried:
+            retried.append(specs[1].id)
+            await store.accept.rerun(specs[1].id)
+        return found
+
+    monkeypatch.setattr(ended.Ended, "find", slowly)
+    assert await run(store, Policy(kind=Kind.DEAD, keep_s=DAY_S)) == 2
+    assert await left(store, specs) == [1]
+    assert len((await store.search.attempts([specs[1].id]))[specs[1].id]) == 1
+
+
+async def test_retrying_while_everything_is_removed_leaves_each_job_whole_or_gone(store: Store, past: Past) -> None:
+    specs = await past.ended(*[ago(2 * DAY_S)] * 60, state=State.DEAD, tags=("t",), key="", lines=2)
+    retried: list[str] = []
+
+    async def retry() -> None:
+        for spec in reversed(specs):
+            try:
+                await store.accept.rerun(spec.id)
+                retried.append(spec.id)
+            except (NotFound, InvalidState):
+                pass
+
+    removed, _ = await asyncio.gather(run(store, Policy(kind=Kind.DEAD, keep_s=DAY_S)), retry())
+    assert removed + len(retried) == len(specs)
+    known = await store.search.jobs_by_id([spec.id for spec in specs])
+    assert sorted(known) == sorted(retried)
+    assert all(job.state is State.QUEUED and job.run == 2 for job in known.values())
+    for job_id in retried:
+        assert len((await store.search.attempts([job_id]))[job_id]) == 1
+        assert len((await store.search.logs(job_id, PageRequest())).items) == 2
+    kept = len(retried)
+    assert await rows(store) == {"job": kept, "job_tag": kept, "job_key": 0, "attempt": kept, "log_line": 2 * kept}
+
+
+async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_last(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended, "HEAVY", 20)
+    specs = await past.ended(ago(2 * DAY_S), lines=300)
+    specs += await past.ended(ago(2 * DAY_S), lines=1)
+    seen = []
+    async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
+        async for removed in batches:
+            seen.append((removed, (await rows(store))["job"]))
+    assert sum(removed for removed, _ in seen) == 2
+    assert all(jobs == 2 - sum(one for one, _ in seen[: place + 1]) for place, (_, jobs) in enumerate(seen))
+    assert not any((await rows(store)).values())
+
+
+def _batches(store: Store, policy: Policy) -> Any:
+    return store.retention.run(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
+
+
+async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.pace.HOLD_S", 0.0)
+    await past.ended(*[ago(2 * DAY_S)] * 300, tags=("t",), lines=2)
+    batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
+    removed = await anext(batches)
+    await batches.aclose()
+    assert 0 < removed < 300
+    kept = 300 - removed
+    assert await rows(store) == {"job": kept, "job_tag": kept, "job_key": 0, "attempt": kept, "log_line": 2 * kept}
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == kept
+
+
+async def test_a_late_event_of_a_removed_job_brings_nothing_back(store: Store, past: Past, story: Story) -> None:
+    (spec,) = await past.ended(ago(2 * DAY_S), durability=Durability.MEMORY)
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 1
+    late = Tale(spec, version=2_000_000)
+    late.started().logged("late").completed()
+    await story.record(late)
+    assert not any((await rows(store)).values())
+
+
+async def test_cleaning_by_hand_takes_what_was_asked_for_and_nothing_else(store: Store, past: Past) -> None:
+    mail = await past.ended(ago(2 * DAY_S), ago(60), queue="mail")
+    dead = await past.ended(ago(2 * DAY_S), queue="mail", state=State.DEAD)
+    other = await past.ended(ago(2 * DAY_S), queue="other")
+
+    async def clean(*queues: str, states: tuple[State, ...] = (State.COMPLETED,), older_s: int = DAY_S) -> int:
+        batches = store.retention.clean(queues, states, older_s=older_s, now_ms=NOW_MS, grace_ms=GRACE_MS)
+        return sum([removed async for removed in batches])
+
+    assert await clean("mail") == 1
+    assert [await left(store, specs) for specs in (mail, dead, other)] == [[1], [0], [0]]
+    assert await clean(states=(State.COMPLETED, State.DEAD), older_s=0) == 2
+    assert [await left(store, specs) for specs in (mail, dead, other)] == [[1], [], []]
+
+
+async def test_a_preview_counts_up_to_its_bound(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.store.retention.COUNT_MAX", 5)
+    await past.ended(*[ago(3 * DAY_S)] * 3, ago(2 * DAY_S), queue="a", lines=0)
+    await past.ended(*[ago(3 * DAY_S)] * 4, queue="b", lines=0)
+    await past.ended(*[ago(3 * DAY_S)] * 4, queue="c", lines=0)
+    preview = await store.retention.preview(Policy(kind=Kind.COMPLETED, keep_s=DAY_S), now_ms=NOW_MS, grace_ms=GRACE_MS)
+    assert [(share.queue, share.value, share.whole) for share in preview.shares] == [
+        ("a", 4, True),
+        ("b", 1, False),
+        ("c", 1, False),
+    ]
+    assert preview.shares[0].newest_ms == ago(2 * DAY_S)
+    assert not preview.whole
+
+
+# Records that are not jobs
+
+
+async def _insert(store: Store, sql: str, values: list[tuple[Any, ...]]) -> None:
+    async with store._database.transaction() as transaction:
+        for one in values:
+            await transaction.execute(sql, one)
+
+
+async def _ages(store: Store, table: str, column: str) -> list[int]:
+    found = await store._database.fetch(f"SELECT {column} AS at_ms FROM {table} ORDER BY 1")  # noqa: S608  # names of ours
+    return [round((NOW_MS - row["at_ms"]) / 1000) for row in found]
+
+
+async def test_log_lines_and_attempts_of_jobs_that_stay_go_by_age(store: Store, past: Past) -> None:
+    await past.ended(ago(5 * DAY_S), ago(4 * DAY_S), ago(HOUR_S), lines=4)
+    running = make_spec()
+    await store.accept.accept(running)
+    tale = Tale(running)
+    tale.at_ms = ago(6 * DAY_S)
+    await past._story.record(tale.enqueued().started())
+    log, attempt = Policy(kind=Kind.LOG, keep_s=DAY_S), Policy(kind=Kind.ATTEMPT, keep_s=DAY_S)
+    previews = [await store.retention.preview(one, now_ms=NOW_MS, grace_ms=GRACE_MS) for one in (log, attempt)]
+    assert [(one.value, one.whole) for one in previews] == [(8, True), (2, True)]
+    assert (await run(store, log), await run(store, attempt)) == (8, 2)
+    assert await rows(store) == {"job": 4, "job_tag": 0, "job_key": 0, "attempt": 2, "log_line": 4}
+    (open_attempt,) = (await store.search.attempts([running.id]))[running.id]
+    assert open_attempt.finished_ms is None
+
+
+async def test_what_is_young_is_not_even_read(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.store.shelf.SLICE", 10)
+    await past.ended(ago(5 * DAY_S), ago(HOUR_S), lines=35)
+    read = []
+    fetch = store._database.fetch
+
+    async def listen(sql: str, values: Any = ()) -> Any:
+        found = await fetch(sql, values)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(store._database, "fetch", listen)
+    assert await run(store, Policy(kind=Kind.LOG, keep_s=DAY_S)) == 35
+    assert read == [10] * 4
+
+
+async def test_snapshots_statistics_and_quarantine_go_by_age(store: Store) -> None:
+    ages = [30 * DAY_S, 20 * DAY_S, 2 * HOUR_S, 60]
+    snapshot = "INSERT INTO system_health_snapshots (slot_ms, at_ms, took_ms) VALUES ($1, $1, 5)"
+    await _insert(store, snapshot, [(ago(one),) for one in ages])
+    rollup = "INSERT INTO rollup (span_s, at_ms, queue, task) VALUES ($1, $2, 'q', 't')"
+    await _insert(store, rollup, [(span_s, ago(one)) for one in ages for span_s in (60, 3_600, 86_400)])
+    broken = "INSERT INTO quarantine (at_ms, source, ref, reason, record, digest) VALUES ($1, 'EVENT', '', '', '', $2)"
+    await _insert(store, broken, [(ago(one), str(one)) for one in ages])
+    for kind, keep_s in ((Kind.SNAPSHOT, 25 * DAY_S), (Kind.QUARANTINE, HOUR_S), (Kind.ROLLUP_MINUTE, DAY_S)):
+        policy = Policy(kind=kind, keep_s=keep_s)
+        preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
+        assert preview.value == await run(store, policy) == sum(one > keep_s for one in ages)
+    assert await _ages(store, "system_health_snapshots", "at_ms") == ages[1:]
+    assert await _ages(store, "quarantine", "at_ms") == [60]
+    assert await run(store, Policy(kind=Kind.ROLLUP_HOUR, keep_s=25 * DAY_S)) == 1
+    found = await store._database.fetch("SELECT span_s, count(*) AS n FROM rollup GROUP BY span_s ORDER BY span_s")
+    assert [(row["span_s"], row["n"]) for row in found] == [(60, 2), (3_600, 3), (86_400, 4)]
+
+
+async def test_keys_access_and_slow_statements_go_once_nobody_needs_them(store: Store) -> None:
+    key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ($1, 'idempotency', '', '', $2)"
+    await _insert(store, key, [("a", ago(1)), ("b", NOW_MS + 1), ("c", None)])
+    token = (
+        "INSERT INTO token (id, kind, name, role, secret_sha256, created_ms, expires_ms, revoked_ms)"
+        " VALUES ($1, 'API', '', 'ADMIN', $1, 0, $2, $3)"
+    )
+    old, young = ago(40 * DAY_S), ago(DAY_S)
+    times = {
+        "ever": (None, None),
+        "expired": (old, None),
+        "revoked": (None, old),
+        "both": (young, old),
+        "new": (young, young),
+    }
+    await _insert(store, token, [(name, *both) for name, both in times.items()])
+    slow = (
+        "INSERT INTO slow_query (fingerprint, sql, count, total_ms, worst_ms, worst_at_ms, last_at_ms, process)"
+        " VALUES ($1, '', 1, 1, 1, 1, $2, '')"
+    )
+    await _insert(store, slow, [("x", old), ("y", young)])
+    assert await run(store, SHIPPED[Kind.KEY]) == 1
+    assert await run(store, SHIPPED[Kind.TOKEN]) == 3
+    assert await run(store, SHIPPED[Kind.SLOW_QUERY]) == 1
+    assert [row["hash"] for row in await store._database.fetch("SELECT hash FROM job_key ORDER BY 1")] == ["b", "c"]
+    assert [row["id"] for row in await store._database.fetch("SELECT id FROM token ORDER BY 1")] == ["ever", "new"]
+    assert [row["fingerprint"] for row in await store._database.fetch("SELECT fingerprint FROM slow_query")] == ["y"]
+
+
+# Nothing that is not final
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[tuple[str, int, int]]:
+    """How far each job has come, when, and how many runs it has had."""
+    steps = st.sampled_from(["accepted", "queued", "active", "retrying", "snoozed", "completed", "dead", "cancelled"])
+    return draw(st.lists(st.tuples(steps, st.integers(0, 3), st.integers(1, 2)), min_size=1, max_size=12))
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    jobs=stories(),
+    keep_s=st.none() | st.sampled_from([0, DAY_S, 2 * DAY_S]),
+    keep_count=st.none() | st.integers(0, 4),
+)
+async def test_only_jobs_that_have_ended_and_violate_the_policy_go(
+    store: Store, story: Story, jobs: list[tuple[str, int, int]], keep_s: int | None, keep_count: int | None
+) -> None:
+    queue = make_spec().id[-12:]
+    ends: dict[State, list[tuple[int, str]]] = {state: [] for state in FINAL}
+    kept: set[str] = set()
+    for step, days, runs in jobs:
+        spec = make_spec(queue=queue)
+        await store.accept.accept(spec)
+        at_ms = ago(days * DAY_S + HOUR_S)
+        for number in range(1, runs + 1):
+            last = number == runs
+            tale = Tale(spec, run=number)
+            tale.at_ms = at_ms - 30
+            if not last or step == "dead":
+                tale.enqueued().started().died()
+            elif step != "accepted":
+                tale.enqueued()
+                _go_on(tale, step)
+            await story.record(tale)
+            if not last:
+                await store.accept.rerun(spec.id)
+        state = {"completed": State.COMPLETED, "dead": State.DEAD, "cancelled": State.CANCELLED}.get(step)
+        if state:
+            job = await store.search.job(spec.id)
+            assert job
+            assert job.finished_ms
+            ends[state].append((job.finished_ms, spec.id))
+        else:
+            kept.add(spec.id)
+    expected = set(kept)
+    for kind, state in ((Kind.COMPLETED, State.COMPLETED), (Kind.DEAD, State.DEAD), (Kind.CANCELLED, State.CANCELLED)):
+        newest = sorted(ends[state], reverse=True)
+        for place, (finished_ms, job_id) in enumerate(newest):
+            too_old = keep_s is not None and finished_ms < ago(keep_s)
+            if not too_old and (keep_count is None or place < keep_count):
+                expected.add(job_id)
+        await run(store, Policy(kind=kind, queue=queue, keep_s=keep_s, keep_count=keep_count))
+    found = await store.search.jobs(JobWhere(queues=(queue,)), PageRequest(limit=100))
+    assert {job.id for job in found.items} == expected
+
+
+def _go_on(tale: Tale, step: str) -> None:
+    if step != "queued":
+        tale.started()
+    match step:
+        case "retrying":
+            tale.retrying()
+        case "snoozed":
+            tale.snoozed()
+        case "completed":
+            tale.completed()
+        case "cancelled":
+            tale.cancelled(1)
