@@ -22,6 +22,9 @@ from jobs.store.record import History
 from jobs.store.retention import Retention
 from jobs.store.search import Search, Unfinished
 from jobs.store.token import TokenKind, Tokens
+from jobs.store.server import Server
+from jobs.store.snapshot import Snapshots
+from jobs.store.sums import Sums
 
 __all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "TokenKind", "Unfinished"]
 
@@ -44,6 +47,9 @@ class Store:
         self.epoch = Epochs(database)
         self.retention = Retention(database)
         self._clock = clock
+        self.server = Server(database)
+        self.sums = Sums(database, clock)
+        self.snapshots = Snapshots(database)
         self._check = Check("store", self._ask)
 
     @classmethod
