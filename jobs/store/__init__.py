@@ -21,10 +21,9 @@ from jobs.store.quarantine import Quarantine
 from jobs.store.record import History
 from jobs.store.retention import Retention
 from jobs.store.search import Search, Unfinished
-from jobs.store.token import TokenKind, Tokens
 from jobs.store.server import Server
 from jobs.store.snapshot import Snapshots
-from jobs.store.sums import Sums
+from jobs.store.token import TokenKind, Tokens
 
 __all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "TokenKind", "Unfinished"]
 
@@ -48,7 +47,6 @@ class Store:
         self.retention = Retention(database)
         self._clock = clock
         self.server = Server(database)
-        self.sums = Sums(database, clock)
         self.snapshots = Snapshots(database)
         self._check = Check("store", self._ask)
 
