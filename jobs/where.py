@@ -1,12 +1,14 @@
 """Which jobs are meant: one filter for lists, counts and live events. Pure: no I/O.
 
 `jobs/store/where.py` writes it as SQL and `fits` decides about one job; both give the same answer for every job.
-Text is compared as it is, letter for letter, so that a database's own rules about case do not matter.
+Text is compared as it is, letter for letter, so that a database's own rules about case do not matter; only where a text
+is looked for within another one, A to Z are the same as a to z.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +68,7 @@ class PathWhere(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     equals: tuple[Scalar, ...] = ()
     """One of these; a number equals a number, and nothing but true equals true."""
     contains: str = ""
-    """A text that has this within it."""
+    """A text that has this within it, in small letters or capitals."""
     at_least: float | None = None
     """A number as great as this or greater."""
     at_most: float | None = None
@@ -105,7 +107,7 @@ class JobWhere(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parents: tuple[str, ...] = ()
     """Ids of the jobs that these were made from."""
     error: str = ""
-    """Within the type or the message of the last error."""
+    """Within the type or the message of the last error, in small letters or capitals."""
     args: tuple[PathWhere, ...] = ()
     metadata: tuple[PathWhere, ...] = ()
     created: TimeRange | None = None
@@ -264,7 +266,19 @@ def _has_values(where: JobWhere, job: Job) -> bool:
 
 
 def _has_error(text: str, job: Job) -> bool:
-    return job.error is not None and (text in job.error.type or text in job.error.message)
+    return job.error is not None and (_has_text(job.error.type, text) or _has_text(job.error.message, text))
+
+
+_SMALL = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
+
+
+def folded(text: str) -> str:
+    """Return a text with small letters for A to Z. All others stay: databases disagree about them."""
+    return text.lower() if text.isascii() else text.translate(_SMALL)
+
+
+def _has_text(text: str, part: str) -> bool:
+    return folded(part) in folded(text)
 
 
 MISSING = object()
@@ -285,7 +299,7 @@ def holds(one: PathWhere, document: Any) -> bool:
         return False
     if one.equals and not any(same(value, other) for other in one.equals):
         return False
-    if one.contains and not (isinstance(value, str) and one.contains in value):
+    if one.contains and not (isinstance(value, str) and _has_text(value, one.contains)):
         return False
     if (one.at_least, one.at_most) == (None, None):
         return True

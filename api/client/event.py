@@ -58,14 +58,17 @@ def follow(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what happens to jobs, from now on or from a cursor on, until Ctrl-C. With --json, a line each."""
+    """Print what happens to jobs, from now on or from a cursor on, until Ctrl-C. With --json, a line each.
+
+    What is printed first is the cursor from which on nothing is missed.
+    """
     now = datetime.now().astimezone()
     where = job_filter.where(
         now=now, text=text, states=state, tasks=task, queues=queue, owners=owner, tags=tag, since=None, until=None
     )
 
     async def command(link: Link, screen: Screen) -> None:
-        cursor = after
+        cursor, has_begun = after, False
 
         def variables() -> dict[str, Any]:
             return {"where": where, "jobIds": job or None, "after": cursor}
@@ -81,6 +84,9 @@ def follow(
             for edge in batch["edges"]:
                 _print(screen, edge)
             cursor = batch["endCursor"]
+            if not batch["edges"]:
+                _print_cursor(screen, cursor, is_first=not has_begun)
+            has_begun = True
 
     call(command, url=url, token=token, as_json=as_json)
 
@@ -90,6 +96,13 @@ def _print_gap(screen: Screen, reason: str) -> None:
         screen.json({"__typename": "Gap", "reason": reason})
     else:
         screen.line((f"-- events may be missing here: {_GAPS.get(reason, reason)} --", "yellow"))
+
+
+def _print_cursor(screen: Screen, cursor: str, *, is_first: bool) -> None:
+    if screen.as_json:
+        screen.json({"__typename": "Cursor", "cursor": cursor})
+    elif is_first:
+        screen.line((f"-- what happens from now on; --after {cursor} comes back to here --", "dim"))
 
 
 def _print(screen: Screen, edge: dict[str, Any]) -> None:

@@ -65,6 +65,9 @@ class EventSubscription:
     ) -> AsyncIterator[EventBatch]:
         """What happens to jobs, in order, in batches, from now on or from a cursor on.
 
+        The first batch comes at once. Where it has no events, all that happens comes from its `endCursor` on: read the
+        state then, and nothing is missed.
+
         Args:
             where: Only events of jobs that the filter finds.
             after: Go on behind this cursor, the `endCursor` of the last batch that arrived.

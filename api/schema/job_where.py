@@ -41,7 +41,7 @@ class PathWhere:
     equals: JSON | None = strawberry.UNSET
     """This very text, number, true, false or null, or one of a list of these; 1 equals 1.0, but not "1" or true."""
     contains: str | None = None
-    """A text that has this within it, letter for letter."""
+    """A text that has this within it, in small letters or capitals."""
     at_least: float | None = None
     """A number as great as this or greater."""
     at_most: float | None = None
@@ -72,7 +72,8 @@ class PathWhere:
 class JobWhere:
     """Which jobs are meant. Every part that is given must hold; within a list any of the values may.
 
-    A list has 1 to 100 values; to mean all, leave it out. Texts are compared letter for letter.
+    A list has 1 to 100 values; to mean all, leave it out. Texts are compared letter for letter; where one is looked for
+    within another, in `error` and `contains`, A to Z are the same as a to z.
     """
 
     states: list[State] | None = None
@@ -94,7 +95,7 @@ class JobWhere:
     parents: list[strawberry.ID] | None = None
     """Made from one of these jobs, by id."""
     error: str | None = None
-    """With this text in the type or the message of the last error."""
+    """With this text in the type or the message of the last error, in small letters or capitals."""
     args: list[PathWhere] | None = None
     """Whose arguments have these values."""
     metadata: list[PathWhere] | None = None

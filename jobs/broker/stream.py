@@ -161,6 +161,13 @@ class Stream:
             return Position(self._broker.epoch, 0, 0, 0)
         return (await self._decode(*entries[0])).end
 
+    async def is_whole(self) -> bool:
+        """Tell whether no event was ever removed from it. Raises BrokerUnavailable."""
+        if not await self._broker.ask(self._broker.client.exists(keys.EVENTS)):
+            return True
+        facts = await self._broker.ask(self._broker.client.xinfo_stream(keys.EVENTS))
+        return bool(facts["entries-added"] == facts["length"])
+
     async def size_bytes(self) -> int:
         """Return about how much memory the stream takes. Raises BrokerUnavailable."""
         usage = await self._broker.ask(self._broker.client.memory_usage(keys.EVENTS, samples=SAMPLES))
@@ -170,8 +177,11 @@ class Stream:
         """Remove entries that are recorded and older than `keep_from_ms` in the time of Redis; return how many."""
         if recorded.epoch != self._broker.epoch:
             return 0
-        # The entry of the position itself stays: so readers who are there can tell that nothing is missing.
-        oldest = recorded.entry if recorded.ms <= keep_from_ms else f"{keep_from_ms}-0"
+        # One entry stays of those that could go: so readers who are there can tell that nothing is missing.
+        oldest = recorded.entry
+        if recorded.ms > keep_from_ms:
+            before = self._broker.client.xrevrange(keys.EVENTS, max=f"({keep_from_ms}-0", count=1)
+            oldest = next((entry_id.decode() for entry_id, _ in await self._broker.ask(before)), "0-0")
         removed = 0
         while part := int(await self._broker.ask(self._broker.client.xtrim(keys.EVENTS, minid=oldest))):
             removed += part

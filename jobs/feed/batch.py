@@ -24,7 +24,7 @@ class GapReason(StrEnum):
     TOO_SLOW = "TOO_SLOW"
     """The subscriber did not read fast enough; what happens from now on follows."""
     BROKER_LOST = "BROKER_LOST"
-    """The broker was started anew, or lost its data: events may be missing; what happens from now on follows."""
+    """The broker was started anew, or lost its data: events from before then may be missing; those it has follow."""
     TRIMMED = "TRIMMED"
     """Events were removed to save memory before they were read; what is still there follows."""
     UNREADABLE = "UNREADABLE"

@@ -18,6 +18,9 @@ class Subscriber(Protocol):
 
     filter: EventFilter
 
+    def begin(self, opening: EventBatch) -> None:
+        """Take in a batch without events: all behind its cursor will be offered. Must not wait."""
+
     def offer(self, batches: Sequence[EventBatch]) -> None:
         """Take in what was read at once, one batch or more. Must not wait."""
 

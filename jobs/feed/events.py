@@ -20,6 +20,7 @@ BUFFER_MAX_BYTES = 512 * 1024
 class EventSubscription:
     """Batches of events: from now on, or from a cursor on without losing or repeating one.
 
+    The first batch comes at once; where nothing has happened it is empty, and its cursor says from where on all comes.
     Iterate over it; `aclose()` or dropping it ends it. It never slows anybody down: a subscriber that
     reads too slowly gets a gap instead of what it missed.
     """
@@ -36,6 +37,8 @@ class EventSubscription:
         self._seen: Position | None = None
         """Events up to here were replayed; the hub may offer some of them again."""
         self._replay: Replay | None = None
+        self._opening: EventBatch | None = None
+        """A first batch without events that is still to be delivered."""
         if after is None:
             hub.join(self)
         else:
@@ -51,7 +54,13 @@ class EventSubscription:
                 batch = await self._replay.next(self)
                 if batch:
                     return batch
-                self._seen, self._replay = self._replay.at, None
+                self._seen = self._replay.at
+                if not self._replay.delivered:
+                    self._opening = EventBatch(events=[], end_cursor=str(self._seen))
+                self._replay = None
+            elif self._opening:
+                batch, self._opening = self._opening, None
+                return batch
             elif self._buffer:
                 if batch := self._take():
                     return batch
@@ -65,6 +74,8 @@ class EventSubscription:
         self._buffered_bytes -= batch.bytes
         if self._seen is None or batch.gap:
             return batch
+        if Position.parse(batch.end_cursor) <= self._seen:
+            return None
         rest = after(batch, self._seen)
         if rest is batch:
             self._seen = None
@@ -76,6 +87,12 @@ class EventSubscription:
         self.end()
 
     # What the hub calls; none of it waits
+
+    def begin(self, opening: EventBatch) -> None:
+        """Keep the first batch, which says from where on all comes."""
+        if self._replay is None:
+            self._opening = opening
+            self._wake.set()
 
     def offer(self, batches: Sequence[EventBatch]) -> None:
         """Keep batches until they are asked for, or drop everything where too much waits.

@@ -13,7 +13,7 @@ from jobs.broker import Broker, PositionedEvent
 from jobs.ending import end
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueQLError
 from jobs.event import Position
-from jobs.feed.batch import GapReason
+from jobs.feed.batch import EventBatch, GapReason
 from jobs.feed.channel import REFRESH_S, Channel, Subscriber
 from jobs.feed.facts import FactBook
 from jobs.feed.filter import Demand, EventFilter
@@ -69,6 +69,7 @@ class Hub:
         self._turned_at = 0.0
         self._failing = False
         self._position: Position | None = None
+        self._opening = EventBatch(events=[], end_cursor="")
         self._live = asyncio.Event()
         self._closed = False
         self.refresh_s = REFRESH_S
@@ -102,6 +103,8 @@ class Hub:
             self._channels[subscriber.filter] = Channel(self._monotonic())
             self._demand = None
         self._channels[subscriber.filter].subscribers.add(subscriber)
+        if self._position:
+            subscriber.begin(self._opening_at(self._position))
         self.wake()
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -166,14 +169,14 @@ class Hub:
             reading = await self._broker.stream.scan(position, READ, block_ms=BLOCK_MS)
             if reading.hole:
                 self._lose(GapReason.TRIMMED, position)
-            same_epoch = [item for item in reading.events if item[0].epoch == position.epoch or not position.epoch]
+            same_epoch = [item for item in reading.events if item[0].epoch == position.epoch]
             if same_epoch:
                 await self._hand_out(same_epoch)
                 position = same_epoch[-1][0]
-            if reading.unread and position.epoch in {0, reading.end.epoch}:
+            if reading.unread and position.epoch == reading.end.epoch:
                 position = self._position = reading.end
                 self._lose(GapReason.UNREADABLE, position)
-            if len(same_epoch) < len(reading.events) or self._broker.epoch != position.epoch != 0:
+            if len(same_epoch) < len(reading.events) or self._broker.epoch != position.epoch:
                 raise EpochChanged("Redis was started anew or lost its data.")
             if same_epoch and len(same_epoch) < READ:
                 await asyncio.sleep(min(GATHER_MAX_S, GATHER_S * self.subscribers))
@@ -188,12 +191,14 @@ class Hub:
     async def _connect(self) -> Position:
         """Find the place to read from, and tell whoever listens if there is a hole before it."""
         epoch = await self._broker.refresh_epoch()
+        if not epoch:
+            raise EpochChanged("Redis lost its data, or never had any; it is being filled.")
         position = self._position
         if position is None:
-            position = await self._broker.stream.last()
-        elif epoch != position.epoch and position.epoch:
-            if not epoch:
-                raise EpochChanged("Redis lost its data; it is being filled again.")
+            last = await self._broker.stream.last()
+            position = last if last.epoch == epoch else Position(epoch, 0, 0, 0)
+            self._begin(position)
+        elif epoch != position.epoch:
             position = Position(epoch, 0, 0, 0)
             self._lose(GapReason.BROKER_LOST, position)
         else:
@@ -208,6 +213,17 @@ class Hub:
             self._failing = False
             log.info("feed.back")
         return position
+
+    def _begin(self, position: Position) -> None:
+        for channel in self._channels.values():
+            for subscriber in list(channel.subscribers):
+                subscriber.begin(self._opening_at(position))
+
+    def _opening_at(self, position: Position) -> EventBatch:
+        # Those who come at the same time share it, and with it the result that is made of it.
+        if self._opening.end_cursor != str(position):
+            self._opening = EventBatch(events=[], end_cursor=str(position))
+        return self._opening
 
     def _lose(self, reason: GapReason, position: Position) -> None:
         for channel in self._channels.values():

@@ -35,7 +35,7 @@ class Passage:
         self.stretches = stretches
         """The events, those of each epoch by themselves."""
         self.first: Position | None = None
-        """The oldest event that was still there once it was read."""
+        """The oldest event that was still there once it was read; where none was ever removed, where it begins."""
         self.is_unreadable = False
         """Whether there were events that cannot be read."""
         self.used_at = 0.0
@@ -116,6 +116,7 @@ class Past:
         by_epoch = groupby(reading.events, lambda item: item[0].epoch)
         passage = Passage(after, reading.end, [Stretch(list(part), self._facts) for _, part in by_epoch])
         # Looked at after reading: what is still there now was there all the time.
-        passage.first = await self._broker.stream.first()
+        is_whole = not after.ms and await self._broker.stream.is_whole()
+        passage.first = after if is_whole else await self._broker.stream.first()
         passage.is_unreadable = bool(reading.unread)
         return passage

@@ -35,6 +35,8 @@ class Replay:
         self._begun = False
         self._target: Position | None = None
         self._ready = deque[EventBatch]()
+        self.delivered = False
+        """Whether there was any batch."""
 
     async def next(self, subscription: EventSubscription) -> EventBatch | None:
         """Return the subscription's next batch, None when the hub has the rest. Raises InvalidCursor.
@@ -49,25 +51,26 @@ class Replay:
                     await self._read(subscription)
             except (Unavailable, EpochChanged):
                 await asyncio.sleep(RETRY_S)
+        self.delivered = True
         return self._ready.popleft()
 
     async def _read(self, subscription: EventSubscription) -> None:
-        lost = False
-        if not self._begun:
-            lost = await self._begin()
+        reason = None if self._begun else await self._begin()
         begun_at, target = self.at, self._target
         passage = await self._hub.past.read(begun_at)
-        lost = lost or self._is_lost(passage, begun_at)
+        reason = reason or self._lost(passage, begun_at)
         stretches = await self._hub.past.learn(passage, subscription.filter)
         self._begun = True
         self.at = passage.end
         if target is None and not passage.is_full:
             self._target = await self._hub.reached()
             self._hub.join(subscription)
-        elif self.at == begun_at:
-            self._target = self.at  # the stream has nothing more up to the hub's position
-        unread = GapReason.UNREADABLE if passage.is_unreadable else None
-        reason = GapReason.CURSOR_TOO_OLD if lost else unread
+        elif self.at == begun_at:  # the stream has nothing more up to the hub's position
+            if target and self.at.epoch < target.epoch:
+                reason, self.at = reason or GapReason.BROKER_LOST, target
+            self._target = self.at
+        if passage.is_unreadable:
+            reason = reason or GapReason.UNREADABLE
         # Where the epoch changes, the end of the older one may have been lost.
         before = begun_at.epoch
         for stretch in stretches:
@@ -79,23 +82,26 @@ class Replay:
         if reason:
             self._deliver([], begun_at, reason)
 
-    def _is_lost(self, passage: Passage, begun_at: Position) -> bool:
-        """Tell whether events after the position may have been removed before they were read."""
-        if passage.first:
-            return passage.first > max(begun_at, passage.begin)
-        return not self._begun and begun_at != self._hub.position
+    def _lost(self, passage: Passage, begun_at: Position) -> GapReason | None:
+        """Tell why events after the position may be missing."""
+        if passage.first is None:  # some event is kept always, as long as nothing is lost
+            return None if self._begun or begun_at == self._hub.position else GapReason.BROKER_LOST
+        if passage.first <= max(begun_at, passage.begin):
+            return None
+        return GapReason.CURSOR_TOO_OLD if passage.first.epoch == begun_at.epoch else GapReason.BROKER_LOST
 
-    async def _begin(self) -> bool:
-        """Look at the cursor; tell whether events after it may be lost."""
+    async def _begin(self) -> GapReason | None:
+        """Look at the cursor; tell why events after it may be missing, where that is known already."""
         stream = self._broker.stream
         if self.at.epoch == self._broker.epoch or self.at.epoch == await self._broker.refresh_epoch():
             last = await stream.last()
-            if last.ms and self.at > last:
+            if self.at.ms and last.ms and self.at > last:
                 raise InvalidCursor("The cursor is ahead of the event log.", path=("after",))
-            return False
-        if self.at.epoch > self._broker.epoch:
-            self.at = Position(self._broker.epoch, 0, 0, 0)
-        return True
+            return None
+        if self.at.epoch < self._broker.epoch:
+            return None  # where the epoch changes, that is said
+        self.at = Position(self._broker.epoch, 0, 0, 0)
+        return GapReason.BROKER_LOST
 
     def _deliver(self, batches: Sequence[EventBatch], begun_at: Position, lost: GapReason | None) -> None:
         rest = [part for batch in batches if (part := after(batch, begun_at))]

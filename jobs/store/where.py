@@ -12,7 +12,7 @@ import orjson
 from jobs.store.cursor import Bounds
 from jobs.store.database import Dialect, among, array
 from jobs.store.lead import Lead, span
-from jobs.where import BRANCHES, DOCUMENTS, TIMES, JobWhere, PathWhere, Scalar, Step, TimeRange
+from jobs.where import BRANCHES, DOCUMENTS, TIMES, JobWhere, PathWhere, Scalar, Step, TimeRange, folded
 
 _COLUMNS = {
     "states": "job.state",
@@ -157,15 +157,19 @@ def _has_tag(query: Query, tags: Sequence[str]) -> str:
 
 
 def _within_error(query: Query, text: str) -> str:
-    wanted = query.value(text)
-    if query.dialect == "sqlite":
-        found = _either(f"instr(json_extract(job.error, '$.{name}'), {wanted}) > 0" for name in ("type", "message"))
-        first = f"instr(job.error, {wanted}) > 0"
-    else:
-        found = _either(f"strpos(job.error::jsonb ->> '{name}', {wanted}::text) > 0" for name in ("type", "message"))
-        first = f"strpos(job.error, {wanted}::text) > 0"
+    wanted = query.value(folded(text))
+    pattern = "json_extract(job.error, '$.{}')" if query.dialect == "sqlite" else "(job.error::jsonb ->> '{}')"
+    found = _either(_has_text(query, pattern.format(name), wanted) for name in ("type", "message"))
+    first = _has_text(query, "job.error", wanted)
     # Text that JSON writes as it is can be looked for in the JSON, which is faster than to read it.
     return f"({first} AND {found})" if text.isascii() and text.isprintable() and not _ESCAPED & set(text) else found
+
+
+def _has_text(query: Query, value: str, wanted: str) -> str:
+    """Look for a text that is folded already. Both databases fold what is ASCII, and nothing else."""
+    if query.dialect == "sqlite":
+        return f"instr(lower({value}), {wanted}) > 0"
+    return f'strpos(lower({value} COLLATE "C"), {wanted}::text) > 0'
 
 
 # Values within documents: SQLite has functions over JSON, PostgreSQL a type
@@ -178,7 +182,7 @@ def _within_sqlite(query: Query, column: str, one: PathWhere) -> list[str]:
     if one.equals:
         parts.append(_either(_equals_sqlite(query, kind, value, one.equals)))
     if one.contains:
-        parts.append(f"({kind} = 'text' AND instr({value}, {query.value(one.contains)}) > 0)")
+        parts.append(f"({kind} = 'text' AND {_has_text(query, value, query.value(folded(one.contains)))})")
     for sign, bound in ((">=", one.at_least), ("<=", one.at_most)):
         if bound is not None:
             parts.append(f"({kind} IN ('integer', 'real') AND {value} {sign} {query.value(bound)})")
@@ -206,8 +210,8 @@ def _within_postgres(query: Query, column: str, one: PathWhere) -> list[str]:
         wanted = query.value([_json(other) for other in one.equals])
         parts.append(f"({value}) = ANY({wanted}::text[]::jsonb[])")
     if one.contains:
-        wanted = query.value(one.contains)
-        parts.append(f"(jsonb_typeof({value}) = 'string' AND strpos(({value}) #>> '{{}}', {wanted}::text) > 0)")
+        found = _has_text(query, f"(({value}) #>> '{{}}')", query.value(folded(one.contains)))
+        parts.append(f"(jsonb_typeof({value}) = 'string' AND {found})")
     for sign, bound in ((">=", one.at_least), ("<=", one.at_most)):
         if bound is not None:
             number = f"{query.value(_json(bound))}::jsonb"

@@ -185,6 +185,7 @@ async def test_streams_end_when_the_access_does(address: str, issue: Issue, cloc
     subscription = "subscription {jobEvents {endCursor}}"
     async with Caller(address, token) as caller, caller.socket() as socket, caller.events(subscription) as events:
         await socket.subscribe("1", subscription)
+        assert (await socket.next("1"))["data"] == (await events.next())[1]["data"]
         clock.advance_s = 3_601
         with pytest.raises(ConnectionClosed):
             await socket.receive()

@@ -34,6 +34,9 @@ async def named(api: Caller, field: str) -> bool:
 async def test_a_task_that_is_published_gets_its_mutation_and_nobody_is_cut_off(api: Caller, published: Client) -> None:
     async with api.socket() as socket, api.events(LIVE) as events:
         await socket.subscribe("1", LIVE)
+        opening = {"data": {"jobEvents": {"events": []}}}
+        assert await socket.next("1") == opening
+        assert await events.next() == ("next", opening)
         assert not await named(api, "brewEnqueue")
         assert (await api.data('{task(name: "noop") {mutation}}'))["task"] == {"mutation": "noopEnqueue"}
         await published.commands.task.publish(later_tasks().definitions())

@@ -39,7 +39,7 @@ def executions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     execute = running.execute_subscription_event
 
     def counted(executor: Any) -> Any:
-        made.append(len(executor.root_value.events))
+        made.extend([len(executor.root_value.events)] if executor.root_value.events else [])
         return execute(executor)
 
     monkeypatch.setattr(running, "execute_subscription_event", counted)
@@ -57,6 +57,8 @@ async def sockets(
             caller = await stack.enter_async_context(Caller(address, await issue(role)))
             socket = await stack.enter_async_context(caller.socket())
             await socket.subscribe("1", EVENTS, **variables)
+            if "after" not in variables:
+                assert (await socket.next("1"))["data"]["jobEvents"]["events"] == []
             return socket
 
         yield opened

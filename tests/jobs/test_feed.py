@@ -99,6 +99,47 @@ async def test_catching_up_while_more_happens_loses_and_repeats_nothing(
         assert reading.gaps == []
 
 
+async def test_the_first_batch_comes_at_once_and_says_from_where_on_all_comes(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    for _ in range(2):  # on a stream that never had an event, and behind the last one
+        first = live(where=JobWhere(queues=("default",)))
+        await first.batch()
+        assert (first.events, first.gaps) == ([], [])
+        await first.subscription.aclose()
+        again = live(after=first.cursor)
+        await again.batch()
+        assert (again.events, again.gaps, again.cursor) == ([], [], first.cursor)
+        await again.subscription.aclose()
+        spec = make_spec()
+        await client.broker.push([Push(spec=spec)])
+        second = live(after=first.cursor)
+        assert [event.job for event in await second.until(1)] == [spec.id]
+        assert second.gaps == []
+
+
+async def test_a_cursor_holds_where_all_that_is_older_than_the_window_was_removed(
+    client: Client, open_client: OpenClient, live: Callable[..., Reading]
+) -> None:
+    redis, stream = client.broker.client, client.broker.stream
+    kept = await redis.config_get("stream-node-max-entries")
+    await redis.config_set("stream-node-max-entries", 1)  # whole nodes are removed
+    first = live()
+    for _ in range(3):
+        await client.broker.push([Push(spec=make_spec())])
+    await first.until(3)
+    idle_from_ms = (await stream.last()).ms + 1
+    while await client.broker.now_ms() <= idle_from_ms:
+        pass
+    spec = make_spec()
+    await client.broker.push([Push(spec=spec)])
+    assert await stream.trim(await stream.last(), idle_from_ms) == 2
+    await redis.config_set("stream-node-max-entries", kept["stream-node-max-entries"])
+    second = Reading((await open_client()).feed.job_events(VIEWER, after=first.cursor))
+    assert [event.job for event in await second.until(1)] == [spec.id]
+    assert second.gaps == []
+
+
 async def test_a_client_of_another_process_goes_on_where_the_first_one_ended(
     client: Client, open_client: OpenClient, live: Callable[..., Reading]
 ) -> None:
@@ -151,7 +192,30 @@ async def test_a_cursor_of_an_older_epoch_gets_a_gap(client: Client, live: Calla
     await enqueue_many(client, 1)
     second = live(after=first.cursor)
     await second.until(1)
-    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
+    assert second.gaps == [GapReason.BROKER_LOST]
+
+
+async def test_a_new_epoch_in_which_nothing_has_happened_is_a_gap_too(
+    client: Client, live: Callable[..., Reading]
+) -> None:
+    first = live()
+    await enqueue_many(client, 1)
+    await first.until(1)
+    await first.subscription.aclose()
+    await client.broker.raise_epoch(client.broker.epoch + 1)
+    await until(lambda: client.feed.hub.position == Position(client.broker.epoch, 0, 0, 0))
+    second = live(after=first.cursor)
+    await second.batch()
+    assert second.gaps == [GapReason.BROKER_LOST]
+    third = live(after=second.cursor)
+    await third.batch()
+    assert third.gaps == []
+    await enqueue_many(client, 1)
+    assert await third.until(1) == await second.until(1)
+    fourth = live(after=second.cursor)
+    await fourth.batch()
+    assert second.gaps == [GapReason.BROKER_LOST]
+    assert third.gaps == fourth.gaps == []
 
 
 async def test_a_cursor_leads_over_a_change_of_epoch_with_a_gap_where_it_changes(
@@ -166,9 +230,9 @@ async def test_a_cursor_leads_over_a_change_of_epoch_with_a_gap_where_it_changes
     await enqueue_many(client, 2)
     second = live(after=first.cursor)
     await second.batch()
-    assert (len(second.events), second.gaps) == (1, [GapReason.CURSOR_TOO_OLD])
+    assert (len(second.events), second.gaps) == (1, [])
     await second.until(3)
-    assert second.gaps == [GapReason.CURSOR_TOO_OLD, GapReason.BROKER_LOST]
+    assert second.gaps == [GapReason.BROKER_LOST]
     third = live(after=second.events[1][0])
     await third.until(1)
     assert (third.events, third.gaps) == (second.events[2:], [])
@@ -191,6 +255,7 @@ async def test_a_cursor_from_the_future_is_refused(client: Client, live: Callabl
 async def test_who_is_too_slow_gets_a_gap_and_goes_on_from_there(client: Client, live: Callable[..., Reading]) -> None:
     slow, quick = live(), live()
     slow.subscription.buffer_max_bytes = 5_000
+    await slow.batch()
     for count in range(1, 11):
         await enqueue_many(client, 1)
         await quick.until(count)
@@ -272,6 +337,7 @@ async def test_events_gather_where_there_are_many_subscribers(
 ) -> None:
     monkeypatch.setattr(hub, "GATHER_S", 1.0)
     reading = live()
+    await reading.batch()
     begun = asyncio.get_running_loop().time()
     batches = 0
     for _ in range(20):
@@ -335,6 +401,7 @@ async def test_the_cursor_of_who_waits_for_something_rare_does_not_grow_old(
 ) -> None:
     client.feed.hub.refresh_s = 0
     rare, all_ = live(where=JobWhere(tasks=("nothing",))), live()
+    await rare.batch()
     await enqueue_many(client, 1)
     await all_.until(1)
     await rare.batch()

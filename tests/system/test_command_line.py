@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import json
 import os
@@ -201,7 +200,7 @@ def test_a_log_is_followed_to_its_end(queueql: CommandLine) -> None:
 def test_events_are_followed_over_the_death_of_the_api(product: Product, queueql: CommandLine) -> None:
     follower = queueql.start("event", "follow", "--task", "count", "--json")
     assert follower.stdout
-    asyncio.run(_until_followed(queueql, follower))
+    assert json.loads(follower.stdout.readline())["__typename"] == "Cursor"
     job_id = queueql.enqueue("count", "steps=40", "step_s=0.1")
     while json.loads(follower.stdout.readline()).get("jobId") != job_id:
         pass
@@ -209,9 +208,9 @@ def test_events_are_followed_over_the_death_of_the_api(product: Product, queueql
     steps = []
     while True:
         event = json.loads(follower.stdout.readline())
-        if event["jobId"] == job_id and event["__typename"] == "JobLogged":
+        if event.get("jobId") == job_id and event["__typename"] == "JobLogged":
             steps.append(event["message"])
-        if event["jobId"] == job_id and event["__typename"] == "JobCompleted":
+        if event.get("jobId") == job_id and event["__typename"] == "JobCompleted":
             break
     follower.send_signal(signal.SIGINT)
     _, said = follower.communicate(timeout=20)
@@ -223,14 +222,20 @@ def test_events_are_followed_over_the_death_of_the_api(product: Product, queueql
     assert stopped == "queueql: Interrupted."
 
 
-async def _until_followed(queueql: CommandLine, follower: subprocess.Popen[str]) -> None:
-    """Enqueue jobs until the follower has seen one: it says nothing before."""
+def test_events_are_followed_from_the_cursor_that_is_printed_first(queueql: CommandLine) -> None:
+    opening = queueql.start("event", "follow", "--task", "count")
+    assert opening.stdout
+    cursor = re.fullmatch(r"-- .* --after (\S+) .* --\n", opening.stdout.readline())
+    opening.kill()
+    opening.communicate(timeout=20)
+    job_id = queueql.enqueue("count", "steps=1", "step_s=0")
+    assert cursor
+    follower = queueql.start("event", "follow", "--task", "count", "--after", cursor[1], "--json")
     assert follower.stdout
-    seen = asyncio.get_running_loop().run_in_executor(None, follower.stdout.readline)
-    async with asyncio.timeout(30):
-        while not seen.done():
-            await asyncio.to_thread(queueql.enqueue, "count", "steps=1", "step_s=0")
-    await seen
+    event = json.loads(follower.stdout.readline())
+    assert (event["__typename"], event["jobId"]) == ("JobEnqueued", job_id)
+    follower.kill()
+    follower.communicate(timeout=20)
 
 
 def test_ctrl_c_while_waiting_leaves_the_job_alone(queueql: CommandLine) -> None:

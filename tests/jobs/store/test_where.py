@@ -20,7 +20,7 @@ from jobs.where import JobWhere, PathWhere, TimeRange, check, fits
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
-WORDS = ["mail", "report", "Ünï", "a'b", "100%", "x_y", '"', "\\", "", "null", "true", "1"]
+WORDS = ["mail", "Report", "Ünï", "İK", "a'b", "100%", "x_y", '"', "\\", "", "null", "true", "1"]
 KEYS = ["user", "id", "items", "a b", "0", "ключ", "x"]
 NUMBERS = [0, 1, -1, 1.0, 1.5, 2**53, -(2**53), 1e-7, 42, 0.1]
 ENDS = st.one_of(st.sampled_from(WORDS), st.sampled_from(NUMBERS), st.booleans(), st.none())
@@ -40,7 +40,7 @@ PATH_WHERES = st.builds(
     PathWhere,
     path=PATHS,
     equals=st.lists(ENDS, max_size=2).map(tuple),
-    contains=st.sampled_from(["", "a", "%", "ï", "'"]),
+    contains=st.sampled_from(["", "a", "%", "ï", "Ï", "k", "'", "RE"]),
     at_least=st.none() | st.sampled_from([0.0, 1.0, 1.5, -3.0]),
     at_most=st.none() | st.sampled_from([0.0, 1.0, 42.0]),
     exists=st.none() | st.booleans(),
@@ -77,7 +77,7 @@ def wheres(branches: Any) -> Any:
         priorities=few(list(Priority)),
         reasons=few(list(Reason)),
         parents=few(["p0", "p1"]),
-        error=rarely(st.sampled_from(["boom", "ValueError", "the end", "Ü", "%"]), ""),
+        error=rarely(st.sampled_from(["boom", "BOOM", "valueERROR", "the end", "Ü", "ü", "%"]), ""),
         args=few_of(PATH_WHERES),
         metadata=few_of(PATH_WHERES),
         created=rarely(SPANS, None),
@@ -253,15 +253,33 @@ async def test_a_filter_written_with_fewer_branches_is_the_same_filter(store: St
     )
 
 
-async def test_errors_with_characters_that_json_writes_in_another_way(store: Store, story: Story) -> None:
-    messages = ['a "b" c', "C:\\temp", "two\nlines", "Übel", "</b>", "plain"]
+async def died_with(store: Store, story: Story, messages: list[str]) -> list[str]:
     specs = [make_spec() for _ in messages]
     await store.accept.accept_many(specs)
     for spec, message in zip(specs, messages, strict=True):
         await story.record(Tale(spec).enqueued().started().died(message=message))
+    return [spec.id for spec in specs]
+
+
+async def with_error(store: Store, text: str) -> set[str]:
+    return {job.id for job in (await store.search.jobs(JobWhere(error=text), PageRequest())).items}
+
+
+async def test_errors_with_characters_that_json_writes_in_another_way(store: Store, story: Story) -> None:
+    messages = ['a "b" c', "C:\\temp", "two\nlines", "Übel", "</b>", "plain"]
+    ids = await died_with(store, story, messages)
     for text in ('"b"', "\\t", "\\n", "two\nl", "Ü", "</", "plain", "message", "line 1", '"', "\\"):
-        found = {job.id for job in (await store.search.jobs(JobWhere(error=text), PageRequest())).items}
-        assert found == {spec.id for spec, message in zip(specs, messages, strict=True) if text in message}, text
+        fitting = {job_id for job_id, message in zip(ids, messages, strict=True) if text in message}
+        assert await with_error(store, text) == fitting, text
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [("timeOUT", {0, 1}), ("t", {0, 1}), ("übeL", {3}), ("ÜBEL", {2}), ("Übel", {2}), ("k", set()), ("i", {0, 1, 5})],
+)
+async def test_errors_in_small_letters_or_capitals(store: Store, story: Story, text: str, places: set[int]) -> None:
+    ids = await died_with(store, story, ["Timeout", "A TIMEOUT", "ÜBEL", "übel", "3 \u212a", "I", "\u0130", "\u0131"])
+    assert {ids.index(one) for one in await with_error(store, text)} == places
 
 
 async def test_tags_with_the_characters_that_separate_them(store: Store) -> None:
