@@ -15,6 +15,7 @@ from jobs.store.config import sqlite_path
 from jobs.store.database import Database, Dialect
 from jobs.store.disk import Disk
 from jobs.store.epoch import Epochs
+from jobs.store.figures import SLOW_MS, Meter, StoreFigures
 from jobs.store.leader import Leadership
 from jobs.store.migrate import Migrator, SchemaState, connect
 from jobs.store.quarantine import Quarantine
@@ -25,7 +26,7 @@ from jobs.store.server import Server
 from jobs.store.snapshot import Snapshots
 from jobs.store.token import TokenKind, Tokens
 
-__all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "TokenKind", "Unfinished"]
+__all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "StoreFigures", "TokenKind", "Unfinished"]
 
 
 class Store:
@@ -51,13 +52,16 @@ class Store:
         self._check = Check("store", self._ask)
 
     @classmethod
-    async def open(cls, url: str, *, clock: Clock = now_ms, disk_min_bytes: int = 0) -> Self:
+    async def open(
+        cls, url: str, *, clock: Clock = now_ms, disk_min_bytes: int = 0, slow_query_ms: float = SLOW_MS
+    ) -> Self:
         """Connect: `sqlite:///path` or `postgres://...`. SQLite's folder and file are made where missing.
 
         SQLite accepts no new job while less than `disk_min_bytes` are free in its folder.
         Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, SettingInvalid.
         """
-        database = await connect(url)
+        A statement that takes `slow_query_ms` or longer is counted as slow, logged and noted in `slow`.
+        database = await connect(url, Meter(slow_ms=slow_query_ms))
         try:
             await _check(database)
         except BaseException:
@@ -77,6 +81,10 @@ class Store:
 
     async def health(self) -> Health:
         """Ask whether the database answers, can be written to, and takes new jobs. Never raises."""
+    def figures(self) -> StoreFigures:
+        """Return the connections of this process, and how long its statements take. Costs nothing to ask."""
+        return self._database.meter.figures(self._database.pool())
+
         return await self._check.health()
 
     async def _ask(self) -> str:

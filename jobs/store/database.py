@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 import orjson
 
+from jobs.store.figures import Meter, Pool
+
 Dialect = Literal["sqlite", "postgres"]
 
 
@@ -40,12 +42,17 @@ class Database(Protocol):
     """A database that is connected to."""
 
     dialect: Dialect
+    meter: Meter
+    """Times every statement."""
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Run a query outside of any transaction and return its rows."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction for writing. Do not start tasks inside that use it."""
+
+    def pool(self) -> Pool:
+        """Return how many connections there are, and who waits for one."""
 
     async def connect(self) -> None:
         """Connect now, so that a fault shows here."""

@@ -16,6 +16,7 @@ from jobs.errors import DatabaseUnreachable, SchemaAhead, StoreUnavailable
 from jobs.store import postgres, sqlite
 from jobs.store.config import ALIAS, APP, sqlite_path
 from jobs.store.database import Database, Transaction
+from jobs.store.figures import Meter
 
 FOLDER = Path(__file__).parents[2] / "migrations" / APP
 _LOCK = 0x51_75_65_75_65_51_4C  # "QueueQL": PostgreSQL's advisory lock of migrations
@@ -132,19 +133,19 @@ async def connected(url: str) -> AsyncIterator[sqlite.Client | postgres.Client]:
         await database.close()
 
 
-async def connect(url: str) -> sqlite.Client | postgres.Client:
+async def connect(url: str, meter: Meter | None = None) -> sqlite.Client | postgres.Client:
     """Connect; SQLite's folder (mode 0700) and file (0600) are made where missing. Raises DatabaseUnreachable."""
     path = sqlite_path(url)
     database: sqlite.Client | postgres.Client
     if path is None:
-        database = postgres.Client(url, connection_name=ALIAS)
+        database = postgres.Client(url, meter=meter, connection_name=ALIAS)
     else:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
         except OSError as error:
             raise DatabaseUnreachable(f"The database file {path} cannot be opened: {error.strerror}.") from error
-        database = sqlite.Client(str(path), connection_name=ALIAS)
+        database = sqlite.Client(str(path), meter=meter, connection_name=ALIAS)
     try:
         await database.connect()
     except BaseException as error:

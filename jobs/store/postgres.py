@@ -15,6 +15,7 @@ from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from jobs.errors import StoreUnavailable
 from jobs.store.database import Dialect, Row
 from jobs.store.faults import BROKEN, connecting, postgres_faults
+from jobs.store.figures import Meter, Pool
 
 CONNECT_S = 4.0
 COMMAND_S = 8.0
@@ -38,9 +39,11 @@ class Client(AsyncpgDBClient):
 
     dialect: Dialect = "postgres"
 
-    def __init__(self, dsn: str, **kwargs: Any) -> None:
+    def __init__(self, dsn: str, *, meter: Meter | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._dsn = dsn
+        self.meter = meter or Meter()
+        self._waiting = 0
 
     async def create_connection(self, with_db: bool) -> None:
         """Open the pool. The database is always the URL's."""
@@ -72,14 +75,23 @@ class Client(AsyncpgDBClient):
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
         async with self._acquired() as connection:
-            rows: Sequence[Row] = await connection.fetch(sql, *values)
+            begun = self.meter.now()
+            try:
+                rows: Sequence[Row] = await connection.fetch(sql, *values)
+            finally:
+                self.meter.add(sql, begun)
             return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Writing]:
         """Open a transaction on a connection of its own."""
-        async with self._acquired() as connection, connection.transaction():
-            yield Writing(connection)
+        async with self._acquired() as connection, _transaction(connection, self.meter) as transaction:
+            yield transaction
+
+    def pool(self) -> Pool:
+        """Return how many connections there are, and who waits for one."""
+        size, idle = (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
+        return Pool(size=size, max=POOL_MAX, active=size - idle, idle=idle, waiting=self._waiting)
 
     @asynccontextmanager
     async def alone(self, lock: int, wait_ms: int) -> AsyncIterator[Alone]:
@@ -90,7 +102,7 @@ class Client(AsyncpgDBClient):
             try:
                 await connection.execute(f"SET lock_timeout = {wait_ms:d}")
                 await connection.execute("SELECT pg_advisory_lock($1)", lock)
-                yield Alone(connection)
+                yield Alone(connection, self.meter)
             finally:
                 await connection.close(timeout=CONNECT_S)
 
@@ -99,8 +111,14 @@ class Client(AsyncpgDBClient):
         if self._pool is None:
             raise StoreUnavailable("The database is closed.")
         pool = self._pool
-        with connecting():
-            connection = await pool.acquire(timeout=CONNECT_S)
+        begun = self.meter.now()
+        self._waiting += 1
+        try:
+            with connecting():
+                connection = await pool.acquire(timeout=CONNECT_S)
+        finally:
+            self._waiting -= 1
+            self.meter.waited(begun)
         with postgres_faults():
             try:
                 yield connection
@@ -119,33 +137,37 @@ class Writing:
 
     dialect: Dialect = "postgres"
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, meter: Meter) -> None:
         self._connection = connection
+        self._meter = meter
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Run a statement and return its rows."""
-        with self._or_gone():
+        with self._timed(sql):
             rows: Sequence[Row] = await self._connection.fetch(sql, *values)
             return rows
 
     async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement and return how many rows it changed."""
-        with self._or_gone():
+        with self._timed(sql):
             return _changed(await self._connection.execute(sql, *values))
 
     async def execute_rows(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement over UNNEST, one array for each column, and return how many rows changed."""
-        with self._or_gone():
+        with self._timed(sql):
             return _changed(await self._connection.execute(sql, *map(list, zip(*rows, strict=True))))
 
     @contextmanager
-    def _or_gone(self) -> Iterator[None]:
+    def _timed(self, sql: str) -> Iterator[None]:
         """Give the connection up with a statement that is not answered: the ROLLBACK would wait as long again."""
+        begun = self._meter.now()
         try:
             yield
         except TimeoutError:
             self._connection.terminate()
             raise
+        finally:
+            self._meter.add(sql, begun)
 
 
 class Alone(Writing):
@@ -154,8 +176,16 @@ class Alone(Writing):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Writing]:
         """Make one transaction of the block."""
-        async with self._connection.transaction():
-            yield Writing(self._connection)
+        async with _transaction(self._connection, self._meter) as transaction:
+            yield transaction
+
+
+@asynccontextmanager
+async def _transaction(connection: asyncpg.Connection, meter: Meter) -> AsyncIterator[Writing]:
+    async with connection.transaction():
+        yield Writing(connection, meter)
+        begun = meter.now()
+    meter.add("COMMIT", begun)
 
 
 def _changed(status: str) -> int:

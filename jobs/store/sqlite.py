@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionConte
 from jobs.errors import StoreUnavailable
 from jobs.store.database import Dialect, Row
 from jobs.store.faults import sqlite_faults
+from jobs.store.figures import Meter, Pool
 from jobs.store.turn import WriterTurn
 
 BUSY_MS = 5_000
@@ -34,6 +35,7 @@ _PRAGMAS = {
     "cache_size": -16_384,  # KiB
     "temp_store": "MEMORY",
 }
+_READER_PRAGMAS = {"busy_timeout": BUSY_MS, "query_only": 1, "cache_size": -16_384}
 
 
 class Client(SqliteClient):
@@ -41,8 +43,12 @@ class Client(SqliteClient):
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, file_path: str, **kwargs: Any) -> None:
+    def __init__(self, file_path: str, *, meter: Meter | None = None, **kwargs: Any) -> None:
         super().__init__(file_path, **{**_PRAGMAS, **kwargs})
+        self.meter = meter or Meter()
+        self._waiting = 0
+        self._writing = False
+        self._reading = 0
         self._reader: aiosqlite.Connection | None = None
         self._turn = WriterTurn(Path(file_path))
         self._connecting = asyncio.Lock()
@@ -54,10 +60,24 @@ class Client(SqliteClient):
                 if self._connection is None:
                     await self.create_connection(with_db=True)
                 if self._reader is None:
-                    self._reader = await aiosqlite.connect(self.filename, isolation_level=None)
-                    self._reader.row_factory = sqlite3.Row
-                    for pragma in (f"busy_timeout={BUSY_MS}", "query_only=1", "cache_size=-16384"):
-                        await self._reader.execute_fetchall(f"PRAGMA {pragma}")
+                    self._reader = await self._connect_with(_READER_PRAGMAS)
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Open the connection that writes."""
+        self._connection = await self._connect_with(self.pragmas)
+        await self._post_connect()
+
+    async def _connect_with(self, pragmas: Mapping[str, Any]) -> aiosqlite.Connection:
+        factory = partial(_Connection, meter=self.meter)
+        connection = await aiosqlite.connect(self.filename, isolation_level=None, factory=factory)
+        try:
+            connection.row_factory = sqlite3.Row
+            for name, value in pragmas.items():
+                await (await connection.execute(f"PRAGMA {name}={value}")).close()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
     async def close(self) -> None:
         """Close after the transaction that is open now."""
@@ -70,10 +90,20 @@ class Client(SqliteClient):
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Run a query beside the writer."""
-        if self._reader is None:
-            raise StoreUnavailable("The database is closed.")
-        with sqlite_faults():
-            return list(await self._reader.execute_fetchall(numbered(sql), values))
+        reader = _open(self._reader)
+        self._reading += 1
+        try:
+            with sqlite_faults():
+                return list(await reader.execute_fetchall(numbered(sql), values))
+        finally:
+            self._reading -= 1
+
+    def pool(self) -> Pool:
+        """Return how many connections there are, and who waits for one."""
+        size = (self._connection is not None) + (self._reader is not None)
+        active = min(size, self._writing + (self._reading > 0))
+        waiting = self._waiting + max(0, self._reading - 1)
+        return Pool(size=size, max=2, active=active, idle=size - active, waiting=waiting)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Writing]:
@@ -84,15 +114,34 @@ class Client(SqliteClient):
     @asynccontextmanager
     async def alone(self, wait_s: float | None = None) -> AsyncIterator[Alone]:
         """Keep every other writer out, without a transaction. `wait_s`: how long to wait for the turn."""
-        async with self._lock:
-            if self._connection is None:
-                raise StoreUnavailable("The database is closed.")
+        connection = await self._take(wait_s)
+        try:
+            with sqlite_faults():
+                yield Alone(connection)
+        finally:
+            self._leave()
+
+    async def _take(self, wait_s: float | None) -> aiosqlite.Connection:
+        begun = self.meter.now()
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
             try:
+                connection = _open(self._connection)
                 await self._turn.take(wait_s)
-                with sqlite_faults():
-                    yield Alone(self._connection)
-            finally:
-                self._turn.leave()
+            except BaseException:
+                self._leave()
+                raise
+        finally:
+            self._waiting -= 1
+            self.meter.waited(begun)
+        self._writing = True
+        return connection
+
+    def _leave(self) -> None:
+        self._writing = False
+        self._turn.leave()
+        self._lock.release()
 
     def _in_transaction(self) -> TransactionContext:
         return SqliteTransactionContext(_Immediate(self), self._lock)
@@ -139,6 +188,58 @@ class Alone(Writing):
             raise
 
 
+class _Connection(sqlite3.Connection):
+    """Times its statements where they run: in the connection's own thread, without what waits in front of it."""
+
+    def __init__(self, *args: Any, meter: Meter, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.meter = meter
+
+    def execute(self, sql: str, parameters: Any = (), /) -> _Cursor:
+        return self.cursor(_Cursor).execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> _Cursor:
+        return self.cursor(_Cursor).executemany(sql, parameters)
+
+    def commit(self) -> None:
+        begun = self.meter.now()
+        pending = self.in_transaction
+        try:
+            super().commit()
+        finally:
+            if pending:
+                self.meter.add("COMMIT", begun)
+
+
+class _Cursor(sqlite3.Cursor):
+    """SQLite does a part of the work when the statement is executed, and the rest while its rows are fetched."""
+
+    connection: _Connection
+    _sql = ""
+    _begun = 0.0
+
+    def execute(self, sql: str, parameters: Any = (), /) -> _Cursor:
+        self._sql, self._begun = sql, self.connection.meter.now()
+        try:
+            return super().execute(sql, parameters)
+        except BaseException:
+            self.connection.meter.add(sql, self._begun)
+            raise
+
+    def fetchall(self) -> list[Any]:
+        try:
+            return super().fetchall()
+        finally:
+            self.connection.meter.add(self._sql, self._begun)
+
+    def executemany(self, sql: str, parameters: Any, /) -> _Cursor:
+        begun = self.connection.meter.now()
+        try:
+            return super().executemany(sql, parameters)
+        finally:
+            self.connection.meter.add(sql, begun)
+
+
 class _Immediate(SqliteTransactionWrapper):
     """Tortoise's transaction, as aerich opens it: able to write from its start, scripts included."""
 
@@ -150,6 +251,12 @@ class _Immediate(SqliteTransactionWrapper):
         # sqlite3's executescript() would commit first: a migration that fails half way would leave its half.
         for statement in statements(query):
             await self._connection.execute_fetchall(statement)
+
+
+def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
+    if connection is None:
+        raise StoreUnavailable("The database is closed.")
+    return connection
 
 
 def statements(script: str) -> Iterator[str]:
