@@ -16,7 +16,16 @@ from jobs.fleet import Fleet
 from jobs.newest import Newest
 from jobs.probe import Health
 from jobs.published import Published
-from jobs.queries import JobQueries, QuarantineQueries, Queries, QueueQueries, TaskQueries, TokenQueries, WorkerQueries
+from jobs.queries import (
+    JobQueries,
+    QuarantineQueries,
+    Queries,
+    QueueQueries,
+    RetentionQueries,
+    TaskQueries,
+    TokenQueries,
+    WorkerQueries,
+)
 from jobs.settings import Settings
 from jobs.store import Store
 
@@ -54,6 +63,7 @@ class Client:
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
             quarantine=QuarantineQueries(store),
+            retention=RetentionQueries(store, broker, replay_window_s=settings.replay_window_s),
         )
         self.feed = Feed(store, broker, newest)
 

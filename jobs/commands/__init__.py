@@ -6,6 +6,7 @@ from jobs.commands.job import JobCommands
 from jobs.commands.parts import Parts
 from jobs.commands.quarantine import QuarantineCommands
 from jobs.commands.request import Enqueued, EnqueueRequest
+from jobs.commands.retention import Cleaned, RetentionCommands
 from jobs.commands.task import TaskCommands
 from jobs.commands.token import TokenCommands
 from jobs.commands.worker import WorkerCommands
@@ -13,6 +14,7 @@ from jobs.rescue import Rescued, RescuedJob, RescueReason
 from jobs.store import TokenKind
 
 __all__ = [
+    "Cleaned",
     "Commands",
     "EnqueueRequest",
     "Enqueued",
@@ -21,6 +23,7 @@ __all__ = [
     "RescueReason",
     "Rescued",
     "RescuedJob",
+    "RetentionCommands",
     "TaskCommands",
     "TokenCommands",
     "TokenKind",
@@ -37,3 +40,4 @@ class Commands:
         self.token = TokenCommands(parts)
         self.worker = WorkerCommands(parts)
         self.quarantine = QuarantineCommands(parts)
+        self.retention = RetentionCommands(parts)

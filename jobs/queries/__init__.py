@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.queries.job import JobQueries
 from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
+from jobs.queries.retention import RetentionQueries
 from jobs.queries.task import TaskQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
@@ -15,6 +16,7 @@ __all__ = [
     "Queries",
     "Queue",
     "QueueQueries",
+    "RetentionQueries",
     "TaskQueries",
     "TokenQueries",
     "Worker",
@@ -34,6 +36,7 @@ class Queries:
         worker: WorkerQueries,
         token: TokenQueries,
         quarantine: QuarantineQueries,
+        retention: RetentionQueries,
     ) -> None:
         self.job = job
         self.queue = queue
@@ -41,3 +44,4 @@ class Queries:
         self.worker = worker
         self.token = token
         self.quarantine = quarantine
+        self.retention = retention

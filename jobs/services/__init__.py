@@ -11,6 +11,7 @@ from jobs.lookout import Lookout
 from jobs.probe import Health
 from jobs.probe_port import Probe
 from jobs.services.base import Loop
+from jobs.services.cleaner import Cleaner
 from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
@@ -35,6 +36,7 @@ class Services:
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),
+            Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]
 
     def start(self) -> None:

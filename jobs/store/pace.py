@@ -13,7 +13,8 @@ HOLD_S = 0.012
 """No further step begins once a transaction is so old: with its last step and its commit it is to take 20 ms."""
 STEP_S = 0.004
 """What one step is to take."""
-STEP_MIN, STEP_MAX = 8, 2_000
+STEP_MIN, STEP_MAX = 100, 2_000
+"""Rows of one step. Where a machine is so busy that even the fewest take long, fewer would not be faster."""
 PAUSE_MIN_S = 0.002
 
 Monotonic = Callable[[], float]
@@ -37,7 +38,7 @@ class Pace:
     """How many rows one step takes, so that it takes as long as it should on this machine at this time."""
 
     def __init__(self) -> None:
-        self.rows = 50
+        self.rows = STEP_MIN
 
     def note(self, rows: int, took_s: float) -> None:
         """Learn from a step. It grows slowly and shrinks at once."""

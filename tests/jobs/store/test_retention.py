@@ -3,84 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import subprocess
+import sys
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.clock import now_ms
 from jobs.errors import InvalidState, NotFound
-from jobs.job import FINAL, Durability, JobSpec, State
+from jobs.job import FINAL, Durability, State
 from jobs.page import PageRequest
 from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
 from jobs.store import Store, ended
 from jobs.store.keys import IDEMPOTENCY_MS
 from jobs.where import JobWhere
+from tests.bench.fill import fill
 from tests.factories import make_spec
-from tests.jobs.store.story import BEGIN_MS, Story, Tale
-
-NOW_MS = BEGIN_MS + 100 * DAY_S * 1000
-GRACE_MS = 600_000
-_COUNT = "SELECT count(*) AS n FROM "
-TABLES = ("job", "job_tag", "job_key", "attempt", "log_line")
-
-
-def ago(seconds: float) -> int:
-    return NOW_MS - int(seconds * 1000)
-
-
-class Past:
-    """Makes jobs that ended at a moment."""
-
-    def __init__(self, store: Store, story: Story) -> None:
-        self.store = store
-        self._story = story
-        self._epoch = 1_000_000
-
-    async def ended(
-        self, *ended_ms: int, state: State = State.COMPLETED, lines: int = 1, **fields: Any
-    ) -> list[JobSpec]:
-        specs = [make_spec(created_ms=at_ms - 1_000, **fields) for at_ms in ended_ms]
-        await self.store.accept.accept_many(specs)
-        for spec, at_ms in zip(specs, ended_ms, strict=True):
-            await self.end(spec, at_ms, state, lines=lines)
-        return specs
-
-    async def end(self, spec: JobSpec, at_ms: int, state: State, *, run: int = 1, lines: int = 0) -> None:
-        tale = Tale(spec, run=run)
-        tale.at_ms = at_ms - 30 - 10 * lines
-        tale.enqueued().started()
-        for number in range(lines):
-            tale.logged(f"line {number}")
-        match state:
-            case State.COMPLETED:
-                tale.completed()
-            case State.DEAD:
-                tale.died()
-            case _:
-                tale.cancelled(1)
-        await self._story.record(tale)
+from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, left, rows, run
+from tests.jobs.store.story import Story, Tale
 
 
 @pytest.fixture
 def past(store: Store, story: Story) -> Past:
     return Past(store, story)
-
-
-async def run(store: Store, policy: Policy, *, now_ms: int = NOW_MS, grace_ms: int = GRACE_MS) -> int:
-    return sum([removed async for removed in store.retention.run(policy, now_ms=now_ms, grace_ms=grace_ms)])
-
-
-async def left(store: Store, specs: list[JobSpec]) -> list[int]:
-    """Places of those that are still there."""
-    known = await store.search.jobs_by_id([spec.id for spec in specs])
-    return [place for place, spec in enumerate(specs) if spec.id in known]
-
-
-async def rows(store: Store) -> dict[str, int]:
-    counts = [await store._database.fetch(_COUNT + table) for table in TABLES]
-    return {table: rows[0]["n"] for table, rows in zip(TABLES, counts, strict=True)}
 
 
 async def test_jobs_go_by_age_with_all_that_belongs_to_them(store: Store, past: Past) -> None:
@@ -323,100 +274,6 @@ async def test_a_preview_counts_up_to_its_bound(store: Store, past: Past, monkey
     assert not preview.whole
 
 
-# Records that are not jobs
-
-
-async def _insert(store: Store, sql: str, values: list[tuple[Any, ...]]) -> None:
-    async with store._database.transaction() as transaction:
-        for one in values:
-            await transaction.execute(sql, one)
-
-
-async def _ages(store: Store, table: str, column: str) -> list[int]:
-    found = await store._database.fetch(f"SELECT {column} AS at_ms FROM {table} ORDER BY 1")  # noqa: S608  # names of ours
-    return [round((NOW_MS - row["at_ms"]) / 1000) for row in found]
-
-
-async def test_log_lines_and_attempts_of_jobs_that_stay_go_by_age(store: Store, past: Past) -> None:
-    await past.ended(ago(5 * DAY_S), ago(4 * DAY_S), ago(HOUR_S), lines=4)
-    running = make_spec()
-    await store.accept.accept(running)
-    tale = Tale(running)
-    tale.at_ms = ago(6 * DAY_S)
-    await past._story.record(tale.enqueued().started())
-    log, attempt = Policy(kind=Kind.LOG, keep_s=DAY_S), Policy(kind=Kind.ATTEMPT, keep_s=DAY_S)
-    previews = [await store.retention.preview(one, now_ms=NOW_MS, grace_ms=GRACE_MS) for one in (log, attempt)]
-    assert [(one.value, one.whole) for one in previews] == [(8, True), (2, True)]
-    assert (await run(store, log), await run(store, attempt)) == (8, 2)
-    assert await rows(store) == {"job": 4, "job_tag": 0, "job_key": 0, "attempt": 2, "log_line": 4}
-    (open_attempt,) = (await store.search.attempts([running.id]))[running.id]
-    assert open_attempt.finished_ms is None
-
-
-async def test_what_is_young_is_not_even_read(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.store.shelf.SLICE", 10)
-    await past.ended(ago(5 * DAY_S), ago(HOUR_S), lines=35)
-    read = []
-    fetch = store._database.fetch
-
-    async def listen(sql: str, values: Any = ()) -> Any:
-        found = await fetch(sql, values)
-        read.append(len(found))
-        return found
-
-    monkeypatch.setattr(store._database, "fetch", listen)
-    assert await run(store, Policy(kind=Kind.LOG, keep_s=DAY_S)) == 35
-    assert read == [10] * 4
-
-
-async def test_snapshots_statistics_and_quarantine_go_by_age(store: Store) -> None:
-    ages = [30 * DAY_S, 20 * DAY_S, 2 * HOUR_S, 60]
-    snapshot = "INSERT INTO system_health_snapshots (slot_ms, at_ms, took_ms) VALUES ($1, $1, 5)"
-    await _insert(store, snapshot, [(ago(one),) for one in ages])
-    rollup = "INSERT INTO rollup (span_s, at_ms, queue, task) VALUES ($1, $2, 'q', 't')"
-    await _insert(store, rollup, [(span_s, ago(one)) for one in ages for span_s in (60, 3_600, 86_400)])
-    broken = "INSERT INTO quarantine (at_ms, source, ref, reason, record, digest) VALUES ($1, 'EVENT', '', '', '', $2)"
-    await _insert(store, broken, [(ago(one), str(one)) for one in ages])
-    for kind, keep_s in ((Kind.SNAPSHOT, 25 * DAY_S), (Kind.QUARANTINE, HOUR_S), (Kind.ROLLUP_MINUTE, DAY_S)):
-        policy = Policy(kind=kind, keep_s=keep_s)
-        preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
-        assert preview.value == await run(store, policy) == sum(one > keep_s for one in ages)
-    assert await _ages(store, "system_health_snapshots", "at_ms") == ages[1:]
-    assert await _ages(store, "quarantine", "at_ms") == [60]
-    assert await run(store, Policy(kind=Kind.ROLLUP_HOUR, keep_s=25 * DAY_S)) == 1
-    found = await store._database.fetch("SELECT span_s, count(*) AS n FROM rollup GROUP BY span_s ORDER BY span_s")
-    assert [(row["span_s"], row["n"]) for row in found] == [(60, 2), (3_600, 3), (86_400, 4)]
-
-
-async def test_keys_access_and_slow_statements_go_once_nobody_needs_them(store: Store) -> None:
-    key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ($1, 'idempotency', '', '', $2)"
-    await _insert(store, key, [("a", ago(1)), ("b", NOW_MS + 1), ("c", None)])
-    token = (
-        "INSERT INTO token (id, kind, name, role, secret_sha256, created_ms, expires_ms, revoked_ms)"
-        " VALUES ($1, 'API', '', 'ADMIN', $1, 0, $2, $3)"
-    )
-    old, young = ago(40 * DAY_S), ago(DAY_S)
-    times = {
-        "ever": (None, None),
-        "expired": (old, None),
-        "revoked": (None, old),
-        "both": (young, old),
-        "new": (young, young),
-    }
-    await _insert(store, token, [(name, *both) for name, both in times.items()])
-    slow = (
-        "INSERT INTO slow_query (fingerprint, sql, count, total_ms, worst_ms, worst_at_ms, last_at_ms, process)"
-        " VALUES ($1, '', 1, 1, 1, 1, $2, '')"
-    )
-    await _insert(store, slow, [("x", old), ("y", young)])
-    assert await run(store, SHIPPED[Kind.KEY]) == 1
-    assert await run(store, SHIPPED[Kind.TOKEN]) == 3
-    assert await run(store, SHIPPED[Kind.SLOW_QUERY]) == 1
-    assert [row["hash"] for row in await store._database.fetch("SELECT hash FROM job_key ORDER BY 1")] == ["b", "c"]
-    assert [row["id"] for row in await store._database.fetch("SELECT id FROM token ORDER BY 1")] == ["ever", "new"]
-    assert [row["fingerprint"] for row in await store._database.fetch("SELECT fingerprint FROM slow_query")] == ["y"]
-
-
 # Nothing that is not final
 
 
@@ -488,3 +345,42 @@ def _go_on(tale: Tale, step: str) -> None:
             tale.completed()
         case "cancelled":
             tale.cancelled(1)
+
+
+# Killed
+
+
+_WHOLE = (
+    "SELECT job.id, (SELECT count(*) FROM attempt WHERE job_id = job.id) AS attempts,"
+    " (SELECT count(*) FROM log_line WHERE job_id = job.id) AS lines, tags FROM job WHERE state = 'COMPLETED'"
+)
+_TAGGED = "SELECT job_id, tag FROM job_tag"
+_ORPHANS = "SELECT count(*) AS n FROM {} WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = job_id)"
+
+
+async def test_a_process_that_is_killed_in_the_middle_has_removed_whole_jobs(database_url: str) -> None:
+    await fill(database_url, 4_000)
+    store = await Store.open(database_url)
+    try:
+        fetch = store._database.fetch
+        before = {row["id"]: (row["attempts"], row["lines"], row["tags"]) for row in await fetch(_WHOLE)}
+        remover = subprocess.Popen([sys.executable, str(Path(__file__).with_name("remover.py")), database_url])
+        try:
+            async with asyncio.timeout(30):
+                while (await rows(store))["job"] > 4_000 - 50:
+                    await asyncio.sleep(0.002)
+        finally:
+            remover.send_signal(signal.SIGKILL)
+            remover.wait()
+        after = {row["id"]: (row["attempts"], row["lines"], row["tags"]) for row in await fetch(_WHOLE)}
+        assert 0 < len(after) < len(before)
+        assert all(before[job_id] == one for job_id, one in after.items())
+        tagged = {(row["job_id"], row["tag"]) for row in await fetch(_TAGGED)}
+        assert {(job_id, tag) for job_id, one in after.items() for tag in json.loads(one[2])} <= tagged
+        assert [(await fetch(_ORPHANS.format(table)))[0]["n"] for table in ("job_tag", "attempt", "log_line")] == [
+            0
+        ] * 3
+        again = store.retention.run(Policy(kind=Kind.COMPLETED, keep_s=60), now_ms=now_ms(), grace_ms=60_000)
+        assert sum([removed async for removed in again]) > 0
+    finally:
+        await store.close()

@@ -1,0 +1,52 @@
+"""Queries about what is kept, and for how long."""
+
+from __future__ import annotations
+
+from jobs.broker import Broker
+from jobs.page import Page, PageRequest
+from jobs.queries import keyset
+from jobs.retention import Kind, Policy, Preview, Standing, grace_ms
+from jobs.store import Store
+from jobs.viewer import Permission, Viewer, authorise
+
+
+class RetentionQueries:
+    """Every policy that is in force, and what one would remove."""
+
+    def __init__(self, store: Store, broker: Broker, *, replay_window_s: float) -> None:
+        self._store = store
+        self._broker = broker
+        self._grace_ms = grace_ms(replay_window_s)
+        window = Policy(kind=Kind.EVENT, keep_s=int(replay_window_s), every_s=1)
+        self._events = Standing(policy=window, is_shipped=False)
+
+    async def page(self, viewer: Viewer, page: PageRequest) -> Page[Standing]:
+        """Return a page of policies by kind and queue. Raises Forbidden, InvalidCursor, StoreUnavailable."""
+        authorise(viewer, Permission.READ)
+        standing = {_name(one): one for one in [*await self._store.retention.standing(), self._events]}
+        names = keyset.window(sorted(standing), page)
+        return Page(
+            items=[standing[name] for name in names.items],
+            cursors=names.cursors,
+            has_next=names.has_next,
+            has_previous=names.has_previous,
+        )
+
+    async def get(self, viewer: Viewer, kind: Kind, queue: str) -> Standing | None:
+        """Return the policy that was set for a queue, or that for all queues ("").
+
+        None where the queue has none of its own. Raises Forbidden, StoreUnavailable.
+        """
+        authorise(viewer, Permission.READ)
+        standing = {_name(one): one for one in [*await self._store.retention.standing(), self._events]}
+        return standing.get(f"{kind}:{queue}")
+
+    async def preview(self, viewer: Viewer, policy: Policy) -> Preview:
+        """Count what a policy would remove if it ran now. Raises Forbidden, Unavailable."""
+        authorise(viewer, Permission.READ)
+        now_ms = await self._broker.now_ms()
+        return await self._store.retention.preview(policy, now_ms=now_ms, grace_ms=self._grace_ms)
+
+
+def _name(standing: Standing) -> str:
+    return f"{standing.policy.kind}:{standing.policy.queue}"
