@@ -18,6 +18,7 @@ from jobs.clock import new_id
 from jobs.errors import BrokerUnavailable, Stale
 from jobs.job import JobSpec, LogLevel, Progress
 from jobs.saq.batch import Batch
+from jobs.saq.cron import is_tick
 from jobs.saq.desk import Desk
 from jobs.saq.holding import HoldingQueue
 from jobs.saq.job import HeldJob, RunningJob, held_job, spec_of
@@ -76,9 +77,9 @@ class Queue(HoldingQueue):
         return job
 
     async def _push(self, specs: list[JobSpec]) -> list[int | None]:
-        """Enqueue jobs; return when each was, None where another job has its key."""
+        """Enqueue jobs; return when each was, None where another job has its key, or had its tick."""
         broker = await self.broker()
-        claims = [(f"{self.name}:{spec.key}", new_id(), spec.scheduled_ms) for spec in specs]
+        claims = [(f"{self.name}:{spec.key}", new_id(), spec.scheduled_ms, is_tick(spec)) for spec in specs]
         now_ms, ids = await broker.call("claim", claims)
         pushes = [
             Push(spec=msgspec.structs.replace(spec, id=job_id, created_ms=now_ms))

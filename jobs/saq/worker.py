@@ -11,7 +11,6 @@ from typing import Any
 
 import redis.exceptions
 import saq.worker
-from croniter import croniter  # type: ignore[import-untyped]  # has no stubs of its own
 from saq.job import Status
 from saq.types import CtxType, FunctionsType
 
@@ -20,6 +19,7 @@ from jobs.context import Context, Interrupt
 from jobs.ending import end
 from jobs.errors import EpochChanged, Unavailable
 from jobs.probe import Health
+from jobs.saq.cron import planned
 from jobs.saq.function import registry_of
 from jobs.saq.job import RunningJob, running_job
 from jobs.saq.queue import Queue
@@ -191,17 +191,13 @@ class Worker(saq.worker.Worker[CtxType]):
                 await asyncio.wait_for(self.event.wait(), pause_s)
 
     async def schedule(self, lock: int = 1) -> None:
-        """Enqueue the next run of each cron job, by the clock of Redis, and make runnable what is due."""
+        """Enqueue the next tick of each cron job, by the clock of Redis, and make runnable what is due."""
         if self.cron_jobs:
-            now_ms = await (await self._our_queue().broker()).now_ms()
+            queue = self._our_queue()
+            now_ms = await (await queue.broker()).now_ms()
             start = datetime.fromtimestamp(now_ms / 1000, self.cron_tz)
             for cron_job in self.cron_jobs:
-                options = {name: value for name, value in vars(cron_job).items() if value is not None}
-                function = options.pop("function").__qualname__
-                if options.pop("unique"):
-                    options["key"] = f"cron:{function}"
-                scheduled = int(croniter(options.pop("cron"), start).get_next())
-                await self.queue.enqueue(function, scheduled=scheduled, **options)
+                await queue.enqueue(**planned(cron_job, start, queue.dump))
         await self.queue.schedule(lock)
 
 
