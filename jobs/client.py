@@ -24,6 +24,7 @@ from jobs.queries import (
     RetentionQueries,
     TaskQueries,
     TokenQueries,
+    SlowQueryQueries,
     WorkerQueries,
 )
 from jobs.settings import Settings
@@ -63,6 +64,7 @@ class Client:
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
             quarantine=QuarantineQueries(store),
+            slow_query=SlowQueryQueries(store),
             retention=RetentionQueries(store, broker, replay_window_s=settings.replay_window_s),
         )
         self.feed = Feed(store, broker, newest)
@@ -73,7 +75,12 @@ class Client:
 
         Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, RedisUnreachable, RedisEvicts.
         """
-        store = await Store.open(settings.database_url, clock=clock, disk_min_bytes=settings.disk_min_bytes)
+        store = await Store.open(
+            settings.database_url,
+            clock=clock,
+            disk_min_bytes=settings.disk_min_bytes,
+            slow_query_ms=settings.slow_query_ms,
+        )
         try:
             broker = await Broker.open(settings.redis_url, settings)
         except BaseException:

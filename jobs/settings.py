@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """Largest arguments of one job, as JSON."""
     disk_min_bytes: int = Field(default=134_217_728, ge=0)
     """SQLite: below so much free space in its folder no new job is accepted, so that those that run may end."""
+    slow_query_ms: float = Field(default=200.0, ge=0.0)
+    """A statement that takes the database so long is counted as slow, logged, and listed in `slowQueries`."""
     operation_timeout_s: float = Field(default=30.0, gt=0.0)
     """A query or mutation that takes longer is answered with DEADLINE_EXCEEDED; a mutation goes on to its end."""
     documents: Path | None = None

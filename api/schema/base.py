@@ -34,6 +34,7 @@ from api.schema.quarantine import QuarantineMutation, QuarantineQuery
 from api.schema.queue import QueueQuery, QueueSubscription
 from api.schema.rescue import RescueMutation
 from api.schema.scalars import FOR_TASKS, SCALARS
+from api.schema.slow_query import SlowQueryMutation, SlowQueryQuery
 from api.schema.task import TaskQuery
 from api.schema.viewer import ViewerQuery
 from api.schema.worker import WorkerQuery, WorkerSubscription
@@ -71,7 +72,7 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
 
 
 @strawberry.type
-class Query(JobQuery, QuarantineQuery, QueueQuery, TaskQuery, WorkerQuery, ViewerQuery):
+class Query(JobQuery, QuarantineQuery, QueueQuery, SlowQueryQuery, TaskQuery, WorkerQuery, ViewerQuery):
     """Everything that can be read."""
 
     @strawberry.field(graphql_type=Node | None)
@@ -100,7 +101,7 @@ async def _gather(info: Info, ids: Iterable[str]) -> list[object | None]:
 
 
 @strawberry.type
-class Mutation(JobMutation, QuarantineMutation, RescueMutation, WorkerMutation):
+class Mutation(JobMutation, QuarantineMutation, RescueMutation, SlowQueryMutation, WorkerMutation):
     """Everything that can be changed. A task's own mutations are here too."""
 
 

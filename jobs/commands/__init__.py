@@ -7,6 +7,7 @@ from jobs.commands.parts import Parts
 from jobs.commands.quarantine import QuarantineCommands
 from jobs.commands.request import Enqueued, EnqueueRequest
 from jobs.commands.retention import Cleaned, RetentionCommands
+from jobs.commands.slow_query import SlowQueryCommands
 from jobs.commands.task import TaskCommands
 from jobs.commands.token import TokenCommands
 from jobs.commands.worker import WorkerCommands
@@ -24,6 +25,7 @@ __all__ = [
     "Rescued",
     "RescuedJob",
     "RetentionCommands",
+    "SlowQueryCommands",
     "TaskCommands",
     "TokenCommands",
     "TokenKind",
@@ -36,6 +38,7 @@ class Commands:
 
     def __init__(self, parts: Parts) -> None:
         self.job = JobCommands(parts)
+        self.slow_query = SlowQueryCommands(parts)
         self.task = TaskCommands(parts)
         self.token = TokenCommands(parts)
         self.worker = WorkerCommands(parts)

@@ -7,9 +7,11 @@ from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
 from jobs.queries.retention import RetentionQueries
 from jobs.queries.task import TaskQueries
+from jobs.queries.slow_query import SlowQueryQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
 
+from jobs.store import SlowQuery
 __all__ = [
     "JobQueries",
     "QuarantineQueries",
@@ -19,6 +21,8 @@ __all__ = [
     "RetentionQueries",
     "TaskQueries",
     "TokenQueries",
+    "SlowQuery",
+    "SlowQueryQueries",
     "Worker",
     "WorkerQueries",
 ]
@@ -34,6 +38,7 @@ class Queries:
         queue: QueueQueries,
         task: TaskQueries,
         worker: WorkerQueries,
+        slow_query: SlowQueryQueries,
         token: TokenQueries,
         quarantine: QuarantineQueries,
         retention: RetentionQueries,

@@ -73,7 +73,9 @@ class ReadingQueue(RedisQueue):
         async with self._opening:
             if self._store is None:
                 try:
-                    self._store = await Store.open(self.settings.database_url)
+                    self._store = await Store.open(
+                        self.settings.database_url, slow_query_ms=self.settings.slow_query_ms
+                    )
                 except StartError as error:
                     raise StoreUnavailable(str(error)) from error
         return await self._store.search.args(job_id)

@@ -58,7 +58,9 @@ class Services:
 
 async def serve(settings: Settings) -> None:
     """Run the services until the process is told to stop. Raises StartError."""
-    store = await Store.open(settings.database_url, disk_min_bytes=settings.disk_min_bytes)
+    store = await Store.open(
+        settings.database_url, disk_min_bytes=settings.disk_min_bytes, slow_query_ms=settings.slow_query_ms
+    )
     try:
         broker = await Broker.open(settings.redis_url, settings)
         try:

@@ -23,10 +23,21 @@ from jobs.store.record import History
 from jobs.store.retention import Retention
 from jobs.store.search import Search, Unfinished
 from jobs.store.server import Server
+from jobs.store.slow_query import SlowQueries, SlowQuery
 from jobs.store.snapshot import Snapshots
 from jobs.store.token import TokenKind, Tokens
 
-__all__ = ["Accepted", "Leadership", "Migrator", "SchemaState", "Store", "StoreFigures", "TokenKind", "Unfinished"]
+__all__ = [
+    "Accepted",
+    "Leadership",
+    "Migrator",
+    "SchemaState",
+    "SlowQuery",
+    "Store",
+    "StoreFigures",
+    "TokenKind",
+    "Unfinished",
+]
 
 
 class Store:
@@ -48,6 +59,8 @@ class Store:
         self.retention = Retention(database)
         self._clock = clock
         self.server = Server(database)
+        self.slow = SlowQueries(database, clock)
+        self.sums = Sums(database, clock)
         self.snapshots = Snapshots(database)
         self._check = Check("store", self._ask)
 
