@@ -60,6 +60,14 @@ class SlowQueryQuery:
         return await info.context.client.queries.slow_query.worst(info.context.viewer)
 
 
+@strawberry.input
+class SlowQueriesClearInput:
+    """Which slow statements to forget."""
+
+    fingerprint: str | None = None
+    """Only this one; all of them where it is left out."""
+
+
 @strawberry.type
 class SlowQueriesClearPayload:
     """What became of the slow statements."""
@@ -75,10 +83,14 @@ class SlowQueryMutation:
     """Mutations of slow statements."""
 
     @strawberry.mutation(graphql_type=SlowQueriesClearPayload | None)
-    async def slow_queries_clear(self, info: Info) -> SlowQueriesClearPayload:
-        """Forget every slow statement, to see what is slow from now on. For admins."""
+    async def slow_queries_clear(self, info: Info, input: SlowQueriesClearInput) -> SlowQueriesClearPayload:
+        """Forget slow statements, to see what is slow from now on. For admins.
+
+        Args:
+            input: Which ones.
+        """
         try:
-            cleared = await info.context.client.commands.slow_query.clear(info.context.viewer)
+            cleared = await info.context.client.commands.slow_query.clear(info.context.viewer, input.fingerprint)
         except RequestError as error:
             return SlowQueriesClearPayload(user_errors=[user_error(error, [])])
         return SlowQueriesClearPayload(cleared=cleared)

@@ -15,6 +15,6 @@ class SlowQueryCommands:
         self._parts = parts
 
     @command(Permission.ADMINISTER, "slow_queries.clear")
-    async def clear(self, _viewer: Viewer) -> int:
-        """Forget every slow statement and return how many there were. Raises Forbidden, StoreUnavailable."""
-        return await self._parts.store.slow.clear()
+    async def clear(self, _viewer: Viewer, fingerprint: str | None = None) -> int:
+        """Forget the slow statement, or all of them; return how many there were. Raises Forbidden, StoreUnavailable."""
+        return await self._parts.store.slow.clear(fingerprint)

@@ -127,12 +127,14 @@ class SlowQueries:
         """Return those that are kept, the worst first: 100 at most. Raises StoreUnavailable."""
         return [_slow_query(row) for row in await self._database.fetch(_WORST_FIRST)]
 
-    async def clear(self) -> int:
-        """Forget them all; return how many were kept. Raises StoreUnavailable."""
+    async def clear(self, fingerprint: str | None = None) -> int:
+        """Forget one, or all of them; return how many were kept. Raises StoreUnavailable."""
         with self._guard:
-            self._noted.clear()
+            for one in [fingerprint] if fingerprint is not None else list(self._noted):
+                self._noted.pop(one, None)
+        sql = "DELETE FROM slow_query WHERE $1 = '' OR fingerprint = $1"
         async with self._database.transaction() as transaction:
-            return await transaction.execute("DELETE FROM slow_query")
+            return await transaction.execute(sql, (fingerprint or "",))
 
     def _note(self, one: SlowQuery) -> None:
         known = self._noted.get(one.fingerprint)

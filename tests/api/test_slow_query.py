@@ -6,7 +6,11 @@ from jobs.client import Client
 from tests.api.caller import Caller
 
 LIST = "{slowQueries {fingerprint sql count total worst worstAt lastAt process}}"
-CLEAR = "mutation {slowQueriesClear {cleared userErrors {code}}}"
+CLEAR = """
+mutation ($fingerprint: String) {
+  slowQueriesClear(input: {fingerprint: $fingerprint}) { cleared userErrors { code } }
+}
+"""
 
 
 async def test_admins_read_and_clear(api: Caller, client: Client) -> None:
@@ -17,7 +21,11 @@ async def test_admins_read_and_clear(api: Caller, client: Client) -> None:
     found = (await api.data(LIST))["slowQueries"]
     shown = [(one["sql"], one["count"], one["total"], one["worst"]) for one in found]
     assert shown[:2] == [("SELECT 'slow'", 1, "PT7S", "PT7S"), ("SELECT 'fast'", 2, "PT4S", "PT2.5S")]
-    assert (await api.data(CLEAR))["slowQueriesClear"] == {"cleared": len(found), "userErrors": []}
+    first = found[0]["fingerprint"]
+    for cleared in (1, 0):
+        assert (await api.data(CLEAR, fingerprint=first))["slowQueriesClear"] == {"cleared": cleared, "userErrors": []}
+    assert (await api.data(LIST))["slowQueries"][0]["sql"] == "SELECT 'fast'"
+    assert (await api.data(CLEAR))["slowQueriesClear"] == {"cleared": len(found) - 1, "userErrors": []}
     assert (await api.data(LIST))["slowQueries"] == []
 
 
