@@ -8,8 +8,8 @@ local P = KEYS[1] .. ':'
 local request = cmsgpack.unpack(ARGV[1])
 local clock = redis.call('TIME')
 -- "clock" is an offset that only tests set
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(redis.call('GET', P .. 'clock')) or 0)
-local epoch = redis.call('GET', P .. 'epoch')
+local epoch, offset = unpack(redis.call('MGET', P .. 'epoch', P .. 'clock'))
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000) + (tonumber(offset) or 0)
 if ARGV[2] ~= '' and epoch ~= ARGV[2] then
   return redis.error_reply('EPOCH ' .. (epoch or '0'))
 end

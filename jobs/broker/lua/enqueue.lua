@@ -13,20 +13,23 @@ for i, item in ipairs(jobs) do
   local id, run, queue, task, priority, due, spec, in_store, attempts, uncharged, crashes, recoveries, checkpoint, version =
     unpack(item, 1, 14)
   due = moment(due)
-  local known = read_job(id)
+  local key = job_key(id)
+  local known = redis.call('EXISTS', key) == 1 and read_job(id)
   local newest = known and known.r or tonumber(redis.call('GET', P .. 'done:' .. id) or 0)
   if newest >= run then
     answer[i] = 'KNOWN'
   elseif late then
     answer[i] = 'LATE'
   else
-    if known and not FINAL[known.s] then
-      leave(known)
-      count(known.q, known.s, -1)
+    if known then
+      if not FINAL[known.s] then
+        leave(known)
+        count(known.q, known.s, -1)
+      end
+      redis.call('DEL', key)
     end
     local state = due > now and 'SCHEDULED' or 'QUEUED'
-    local job = { id = id, key = job_key(id), q = queue, p = priority, c = crashes, v = next_version(version) }
-    redis.call('DEL', job.key)
+    local job = { id = id, key = key, q = queue, p = priority, c = crashes, v = next_version(version) }
     redis.call('HSET', job.key, 's', state, 'r', run, 'v', job.v, 'q', queue, 't', task, 'p', priority, 'b', spec,
       'd', due, 'u', now, 'a', attempts, 'g', uncharged, 'c', crashes, 'n', '', 'w', '', 'rc', recoveries)
     if checkpoint ~= '' then

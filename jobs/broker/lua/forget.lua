@@ -12,11 +12,14 @@ for _, entry in ipairs(head) do
     break
   end
   read = read + 1
-  local job = read_job(id)
+  local key = job_key(id)
+  local state, newest = unpack(redis.pcall('HMGET', key, 's', 'r'))
   -- a job that was run again meanwhile is alive, or has ended in an event that is not recorded yet
-  if job and FINAL[job.s] and job.r == tonumber(run) then
-    keys[#keys + 1] = job.key
+  if FINAL[state] and newest == run then
+    keys[#keys + 1] = key
     redis.call('SET', P .. 'done:' .. id, run, 'PX', TOMBSTONE_MS)
+  else
+    read_job(id)
   end
 end
 if #keys > 0 then

@@ -22,10 +22,14 @@ local function ready_key(job)
   return P .. 'ready:' .. job.q .. ':' .. job.p
 end
 
+-- Scores at both ends of each list, so that a script asks for them once.
+local tails, heads = {}, {}
 local function make_ready(job, in_front)
   local key = ready_key(job)
-  local edge = redis.call('ZRANGE', key, in_front and 0 or -1, in_front and 0 or -1, 'WITHSCORES')[2] or 0
-  redis.call('ZADD', key, edge + (in_front and -1 or 1), job.id)
+  local edges, at = in_front and heads or tails, in_front and 0 or -1
+  local edge = edges[key] or redis.call('ZRANGE', key, at, at, 'WITHSCORES')[2] or 0
+  edges[key] = edge + (in_front and -1 or 1)
+  redis.call('ZADD', key, edges[key], job.id)
   woken[job.q] = true
 end
 
@@ -156,6 +160,27 @@ local function read_job(id)
   if redis.call('EXISTS', key) == 1 then
     return set_aside(id, job, why)
   end
+end
+
+-- The scripts that run for each job (step, start, forget) look at no more of it than they need: each field costs. What
+-- is not as they expect they leave to read_job.
+local function sane(a, b, c, d)
+  if not (a and b and c and d) then
+    return false
+  end
+  local sum = a + b + c + d
+  return sum < 1e15 and sum % 1 == 0 and math.min(a, b, c, d) >= 0
+end
+
+-- A job that this token holds, as its start and its completion need it.
+local function read_held(id, token)
+  local key = job_key(id)
+  local row = redis.pcall('HMGET', key, 's', 'n', 'w', 'q', 'x', 'r', 'v', 'a')
+  local s, w, q, r, v, a = row[1], row[3], row[4], tonumber(row[6]), tonumber(row[7]), tonumber(row[8])
+  if row[2] == token and w and w ~= '' and q and q ~= '' and (s == 'ACTIVE' or s == 'QUEUED') and sane(r, v, a, 0) then
+    return { id = id, key = key, s = s, n = token, w = w, q = q, x = row[5] == '1', r = r, v = v, a = a }
+  end
+  return read_job(id)
 end
 
 -- What is due becomes QUEUED.

@@ -7,7 +7,7 @@ if not redis.call('ZSCORE', P .. 'leases', session) then
 end
 local answer = {}
 for i, pair in ipairs(jobs) do
-  local job = read_job(pair[1])
+  local job = read_held(pair[1], pair[2])
   if not job or job.n ~= pair[2] then
     if not job or job.w ~= session then
       redis.call('SREM', P .. 'held:' .. session, pair[1])

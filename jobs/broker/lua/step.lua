@@ -13,13 +13,14 @@ end
 
 -- { id, token, run, attempt, uncharged, crashes, spec, checkpoint } of a job that waits for its start
 local function read(id)
+  local row = redis.pcall('HMGET', job_key(id), 's', 'n', 'r', 'a', 'g', 'c', 'b', 'cp')
+  local r, a, g, c, spec = tonumber(row[3]), tonumber(row[4]), tonumber(row[5]), tonumber(row[6]), row[7]
+  if row[1] == 'QUEUED' and row[2] and spec and sane(r, a, g, c) then
+    return { id, row[2], r, a + 1, g, c, spec, row[8] or '' }
+  end
   local job = read_job(id)
   if job and job.s == 'QUEUED' then
-    local spec, checkpoint = unpack(redis.call('HMGET', job.key, 'b', 'cp'))
-    if not spec then
-      return set_aside(id, job, 'Its field "b" is missing.')
-    end
-    return { id, job.n, job.r, job.a + 1, job.g, job.c, spec, checkpoint or '' }
+    return set_aside(id, job, 'Its field "b" is missing.')
   end
 end
 
@@ -78,7 +79,13 @@ local ended = {
 local stale, given_back = {}, {}
 for _, item in ipairs(finished) do
   local id, token, outcome, first, second = unpack(item, 1, 5)
-  local job = read_job(id)
+  -- only a completion needs no more of the job
+  local job
+  if outcome == 'complete' then
+    job = read_held(id, token)
+  else
+    job = read_job(id)
+  end
   -- after a stale result the session may hold the job again, under another token; or it has not started yet
   if not job or (job.n == token and job.s == 'ACTIVE') or job.w ~= session then
     given_back[#given_back + 1] = id
@@ -122,9 +129,18 @@ local function quotas(turns)
   return quota
 end
 
+-- How many ids are in a list. What is empty is not asked again.
+local sizes = {}
+local function size(list)
+  sizes[list] = sizes[list] or redis.call('ZCARD', P .. list)
+  return sizes[list]
+end
+
 local reserved, seen = {}, {}
 local function take_from(list, most)
+  most = math.min(most, size(list))
   local drawn = most > 0 and redis.call('ZPOPMIN', P .. list, most) or {}
+  sizes[list] = sizes[list] - #drawn / 2
   for i = 1, #drawn, 2 do
     local id = drawn[i]
     local job = not seen[id] and read(id)
@@ -165,9 +181,9 @@ local function take_suspects(queue)
 end
 
 local function waiting(queue)
-  local length = suspects < suspects_max and redis.call('ZCARD', P .. 'suspects:' .. queue) or 0
+  local length = suspects < suspects_max and size('suspects:' .. queue) or 0
   for class = 0, 4 do
-    length = length + redis.call('ZCARD', P .. 'ready:' .. queue .. ':' .. class)
+    length = length + size('ready:' .. queue .. ':' .. class)
   end
   return length
 end

@@ -151,8 +151,31 @@ SCRIPTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize(("state", "act"), SCRIPTS, ids=lambda function: function.__name__.strip("_"))
+ANOTHER_TYPE = {"another type", "yet another type"}
+HARMLESS_TO_RUNS = {"no such priority", "not even text", "no session"}
+LOOKS_AT = {
+    _step: {"no run", "no state", "no token", "no such state", "attempts are less than none", "infinity"}
+    | {"crashes are no number", "a fraction"},
+    _start: {"no run", "no state", "no token", "no such state", "attempts are less than none", "infinity"}
+    | {"no version", "no queue", "no session", "a number that is too large"},
+    _forget: {"no run", "no state", "no such state", "infinity"},
+}
+"""What the most frequent scripts look at. All others look at everything."""
+
+
+def found(damage: str, act: Any) -> bool:
+    return damage in ANOTHER_TYPE | LOOKS_AT.get(act, DAMAGES.keys())
+
+
+@pytest.mark.parametrize(
+    ("state", "act", "damage"),
+    [
+        pytest.param(state, act, DAMAGES[name], id=f"{state.__name__}-{act.__name__}-{name}")
+        for state, act in SCRIPTS
+        for name in DAMAGES
+        if found(name, act)
+    ],
+)
 async def test_it_is_set_aside_by_whoever_finds_it(
     broker: Broker, session: Session, state: Any, act: Any, damage: Damage
 ) -> None:
@@ -169,18 +192,30 @@ async def test_it_is_set_aside_by_whoever_finds_it(
     assert (await broker.jobs([neighbour]))[neighbour].state is State.QUEUED
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("name", sorted(DAMAGES.keys() - HARMLESS_TO_RUNS))
 async def test_its_neighbours_run_and_it_runs_when_it_is_pushed_again(
-    broker: Broker, session: Session, redis_client: redis.asyncio.Redis, damage: Damage
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis, name: str
 ) -> None:
     damaged, good = await push(broker), await push(broker)
-    await damage(redis_client, keys.job(damaged))
-    (job,) = (await session.lane(0).step([], 2, QUEUES)).reserved
-    assert job.id == good
+    await DAMAGES[name](redis_client, keys.job(damaged))
+    reserved = (await session.lane(0).step([], 2, QUEUES)).reserved
+    may_run = await session.start(reserved)
+    assert [job.id for job, may in zip(reserved, may_run, strict=True) if may] == [good]
     assert await broker.push([Push(spec=make_spec(id=damaged), recoveries=1)], recovered=True) == [Pushed.NEW]
     again = await start_one(session)
     step = await session.lane(0).step([Finished(again.id, again.token, Complete("1"))], 2, QUEUES)
     assert (again.id, step.reserved, step.stale) == (damaged, [], [])
+
+
+@pytest.mark.parametrize("name", sorted(HARMLESS_TO_RUNS))
+async def test_what_no_run_looks_at_harms_none(
+    broker: Broker, session: Session, redis_client: redis.asyncio.Redis, name: str
+) -> None:
+    job_id = await push(broker)
+    await DAMAGES[name](redis_client, keys.job(job_id))
+    assert await finish(session, await start_one(session), Complete("1")) == []
+    await broker.forget(await broker.stream.last())
+    assert not await redis_client.exists(keys.job(job_id), f"{{qq}}:quarantine:{job_id}")
 
 
 async def test_a_record_without_its_spec_is_set_aside_by_the_lane_that_draws_it(
