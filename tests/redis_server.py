@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from jobs.embedded import find_server
+from jobs.embedded import find_server, server_environment
 from jobs.process import ends_with_parent
 
 
@@ -35,6 +35,7 @@ class RedisServer:
                 str(find_server()), "--port", "0", "--unixsocket", str(socket), "--dir", str(self.folder),
                 "--save", "", "--appendonly", "yes" if self.append_only else "no",
             ],
+            env=server_environment(),
             stdout=subprocess.DEVNULL,
             # Also where a test that failed never stops it.
             preexec_fn=ends_with_parent(signal.SIGKILL),  # noqa: PLW1509  # two system calls, which need no lock
