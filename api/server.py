@@ -18,7 +18,9 @@ from api.websocket import FRAME_MAX
 from jobs.client import Client
 from jobs.errors import PortTaken
 from jobs.probe_port import Probe
+from jobs.services.herald import Herald
 from jobs.settings import Settings
+from jobs.snapshot import ProcessKind
 from jobs.stopping import wait_for_stop
 
 log = structlog.get_logger(__name__)
@@ -53,12 +55,15 @@ async def serve(settings: Settings) -> None:
     """
     with listen(settings.host, settings.port) as listener:
         client = await Client.open(settings)
+        herald = Herald(ProcessKind.API, client.store, client.broker)
+        herald.start()
         try:
             async with running(client, settings, listener) as ended:
                 stop = asyncio.create_task(wait_for_stop())
                 await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
                 stop.cancel()
         finally:
+            await herald.stop()
             await client.close()
 
 

@@ -192,6 +192,8 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How late its event loop was at most, since it said so last."""
     pool: PoolFigures | None = None
     """None where it has no database, or has not said yet."""
+    faults: tuple[str, ...] = ()
+    """What does not make progress in it, in a sentence each. Only the services say so."""
 
 
 class ProcessTotal(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,9 @@ from jobs.probe_port import Probe
 from jobs.saq.queue import Queue
 from jobs.saq.session import SaqBroker
 from jobs.saq.worker import Worker
+from jobs.services.herald import Herald
 from jobs.settings import Settings
+from jobs.snapshot import ProcessKind
 from jobs.task import default_registry
 from jobs.worker import Payloads
 
@@ -26,9 +28,12 @@ async def serve(settings: Settings) -> None:
     try:
         await client.commands.task.publish(default_registry.definitions())
         broker = await SaqBroker.open(settings.redis_url, settings)
+        herald = Herald(ProcessKind.WORKER, client.store, client.broker)
+        herald.start()
         try:
             await _work(settings, broker, Payloads(client.store.search.args))
         finally:
+            await herald.stop()
             await broker.close()
     finally:
         await client.close()

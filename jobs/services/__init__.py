@@ -12,12 +12,14 @@ from jobs.probe import Health
 from jobs.probe_port import Probe
 from jobs.services.base import Loop
 from jobs.services.cleaner import Cleaner
+from jobs.services.herald import Herald
 from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
 from jobs.services.trimmer import Trimmer
 from jobs.settings import Settings
+from jobs.snapshot import ProcessKind
 from jobs.stopping import wait_for_stop
 from jobs.store import Store
 
@@ -36,6 +38,7 @@ class Services:
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),
+            Herald(ProcessKind.SERVICES, store, broker, parts=self._turning),
             Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]
 
@@ -53,7 +56,10 @@ class Services:
     async def health(self) -> list[Health]:
         """Ask every loop, the database and Redis, for a few seconds at most. Never raises."""
         rooms = await asyncio.gather(self._store.health(), self._store.quarantine.health(), self._broker.health())
-        return [*(loop.health() for loop in self.loops), *rooms]
+        return [*self._turning(), *rooms]
+
+    def _turning(self) -> list[Health]:
+        return [loop.health() for loop in self.loops]
 
 
 async def serve(settings: Settings) -> None:

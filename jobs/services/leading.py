@@ -39,7 +39,8 @@ class LeaderLoop(Loop):
             self._leads, self._due_s = leads, 0.0
             log.info("loop.leads" if leads else "loop.stands_by", loop=self.name)
         if leads and time.monotonic() >= self._due_s:
-            self._due_s = time.monotonic() + await self.lead()
+            pause_s = await self.lead()
+            self._due_s = time.monotonic() + pause_s
         wait_s = self.leadership.renew_s
         return min(wait_s, max(0.0, self._due_s - time.monotonic())) if leads else wait_s
 
