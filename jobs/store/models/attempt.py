@@ -16,8 +16,8 @@ class Attempt(Model):
     started_ms = fields.BigIntField()
     finished_ms = fields.BigIntField(null=True)
     error = fields.TextField(null=True)
-    cpu_ms = fields.BigIntField(null=True)
-    """Processor time, where it is known."""
+    cpu_us = fields.BigIntField(null=True)
+    """Processor time in microseconds, where it is known."""
 
     class Meta:
         """Table and indexes."""

@@ -39,8 +39,8 @@ class Rollup(Model):
     """Sum, from when an attempt could begin to its start."""
     run_ms = fields.BigIntField(db_default=0)
     """Sum over attempts that ended."""
-    cpu_ms = fields.BigIntField(db_default=0)
-    """Sum over attempts whose processor time is known."""
+    cpu_us = fields.BigIntField(db_default=0)
+    """Processor time in microseconds, where it is known: its sum."""
     cpu_known = fields.BigIntField(db_default=0)
     """Attempts whose processor time is known."""
     waits = fields.TextField(db_default="")
