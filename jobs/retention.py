@@ -10,10 +10,15 @@ from enum import StrEnum
 
 import msgspec
 
+from jobs.errors import InvalidOption
 from jobs.job import State
+from jobs.task import NAME_PATTERN
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
+KEEP_MAX_S = 100 * 365 * DAY_S
+COUNT_MAX = 1_000_000
+EVERY_MIN_S, EVERY_MAX_S = 60, 31 * DAY_S
 GRACE_MIN_S = 60.0
 """Jobs that ended more recently are never removed; a longer replay window protects them for as long as it is."""
 
@@ -32,7 +37,7 @@ class Kind(StrEnum):
     LOG = "LOG"
     """Log lines of jobs that are still there."""
     EVENT = "EVENT"
-    """What subscribers can catch up on. Its bounds are the settings `replay_window_s` and `events_max_bytes`."""
+    """What subscribers can catch up on. Its bounds are settings: QUEUEQL_REPLAY_WINDOW_S and QUEUEQL_EVENTS_MAX_BYTES."""
     SNAPSHOT = "SNAPSHOT"
     """Health snapshots."""
     ROLLUP_MINUTE = "ROLLUP_MINUTE"
@@ -146,3 +151,26 @@ SHIPPED = {
 def grace_ms(replay_window_s: float) -> int:
     """Return how long an ended job is safe from being removed: subscribers may still catch up on its events."""
     return int(max(GRACE_MIN_S, replay_window_s) * 1000)
+
+
+def check(policy: Policy) -> None:
+    """Raise InvalidOption for a policy that cannot be."""
+    if policy.kind not in SHIPPED:
+        raise InvalidOption(
+            "How long events stay readable are the settings QUEUEQL_REPLAY_WINDOW_S and QUEUEQL_EVENTS_MAX_BYTES.",
+            path=("kind",),
+        )
+    if policy.queue and policy.kind not in ENDED:
+        raise InvalidOption(
+            f"{policy.kind} is kept for all queues alike; only jobs have policies of queues.", path=("queue",)
+        )
+    if policy.queue and not NAME_PATTERN.fullmatch(policy.queue):
+        raise InvalidOption(f"{policy.queue[:128]!r} is not a name of a queue.", path=("queue",))
+    if policy.keep_s is not None and not 0 <= policy.keep_s <= KEEP_MAX_S:
+        raise InvalidOption("`keepFor` must be 0 seconds to 100 years.", path=("keep_for",))
+    if policy.keep_count is not None and policy.kind not in ENDED:
+        raise InvalidOption(f"{policy.kind} is kept by age; only jobs are kept by number.", path=("keep_count",))
+    if policy.keep_count is not None and not 0 <= policy.keep_count <= COUNT_MAX:
+        raise InvalidOption(f"`keepCount` must be 0 to {COUNT_MAX:,}.", path=("keep_count",))
+    if not EVERY_MIN_S <= policy.every_s <= EVERY_MAX_S:
+        raise InvalidOption("`every` must be 1 minute to 31 days.", path=("every",))

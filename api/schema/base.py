@@ -21,6 +21,7 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 
 from api.context import Info
+from api.schema.clean import CleanMutation
 from api.schema.describe import describe
 from api.schema.enqueue_input import EnqueueOptions
 from api.schema.error import USER_ERRORS
@@ -33,6 +34,8 @@ from api.schema.node import Node, parse_node_id
 from api.schema.quarantine import QuarantineMutation, QuarantineQuery
 from api.schema.queue import QueueQuery, QueueSubscription
 from api.schema.rescue import RescueMutation
+from api.schema.retention import RetentionQuery
+from api.schema.retention_mutation import RetentionMutation
 from api.schema.scalars import FOR_TASKS, SCALARS
 from api.schema.slow_query import SlowQueryMutation, SlowQueryQuery
 from api.schema.task import TaskQuery
@@ -59,6 +62,9 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
             return await context.client.queries.task.get(context.viewer, key)
         case "QuarantineRecord":
             return await context.client.queries.quarantine.get(context.viewer, key)
+        case "RetentionPolicy":
+            what, _, queue = key.partition(":")
+            return await context.client.queries.retention.get(context.viewer, what, queue)
         case "Worker":
             return await context.client.queries.worker.get(context.viewer, key)
         case "Attempt":
@@ -72,7 +78,7 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
 
 
 @strawberry.type
-class Query(JobQuery, QuarantineQuery, QueueQuery, SlowQueryQuery, TaskQuery, WorkerQuery, ViewerQuery):
+class Query(JobQuery, QuarantineQuery, QueueQuery, RetentionQuery, SlowQueryQuery, TaskQuery, WorkerQuery, ViewerQuery):
     """Everything that can be read."""
 
     @strawberry.field(graphql_type=Node | None)
@@ -101,7 +107,9 @@ async def _gather(info: Info, ids: Iterable[str]) -> list[object | None]:
 
 
 @strawberry.type
-class Mutation(JobMutation, QuarantineMutation, RescueMutation, SlowQueryMutation, WorkerMutation):
+class Mutation(
+    CleanMutation, JobMutation, QuarantineMutation, RescueMutation, RetentionMutation, SlowQueryMutation, WorkerMutation
+):
     """Everything that can be changed. A task's own mutations are here too."""
 
 

@@ -26,7 +26,7 @@ class CountPrecision(StrEnum):
 
 @strawberry.type
 class Count:
-    """A number of objects. Counting ends at 1,000, and where a search is cut short."""
+    """A number of objects. Counting ends at 1,000 where nothing else is said, and where a search is cut short."""
 
     value: int
     """The number that was counted."""

@@ -12,13 +12,9 @@ from jobs.commands.gate import command
 from jobs.commands.parts import Parts
 from jobs.errors import InvalidOption, NotFound
 from jobs.job import FINAL, State
-from jobs.retention import DAY_S, ENDED, SHIPPED, Kind, Policy, Standing, grace_ms
-from jobs.task import NAME_PATTERN
+from jobs.retention import DAY_S, KEEP_MAX_S, Kind, Policy, Standing, check, grace_ms
 from jobs.viewer import Permission, Viewer
 
-KEEP_MAX_S = 100 * 365 * DAY_S
-COUNT_MAX = 1_000_000
-EVERY_MIN_S, EVERY_MAX_S = 60, 31 * DAY_S
 QUEUES_MAX = 100
 OLDER_S = DAY_S
 WITHIN_S, WITHIN_MAX_S = 10.0, 25.0
@@ -74,9 +70,13 @@ class RetentionCommands:
         """Remove jobs that ended longer ago than `older_s`, for about `within_s` at most.
 
         `queues`: empty: all. `states`: final ones. What is removed cannot be brought back. Jobs whose idempotency key
-        has not expired stay. Raises Forbidden, InvalidOption, StoreUnavailable, BrokerUnavailable.
+        has not expired stay. Raises Forbidden, InvalidOption, NotFound for a queue that never had a job, and
+        Unavailable.
         """
         self._check_cleaning(queues, states, older_s, within_s)
+        unknown = set(queues).difference(await self._parts.store.search.queues())
+        if unknown:
+            raise NotFound(f'There is no queue "{min(unknown)[:128]}".', path=("queues",))
         deadline_s = time.monotonic() + within_s
         batches = self._parts.store.retention.clean(
             tuple(dict.fromkeys(queues)),
@@ -115,26 +115,3 @@ class RetentionCommands:
         standing = await self._parts.store.retention.standing()
         found = {one.policy.queue: one for one in standing if one.policy.kind is kind}
         return found.get(queue) or found[""]
-
-
-def check(policy: Policy) -> None:
-    """Raise InvalidOption for a policy that cannot be."""
-    if policy.kind not in SHIPPED:
-        raise InvalidOption(
-            "How long events stay readable are the settings QUEUEQL_REPLAY_WINDOW_S and QUEUEQL_EVENTS_MAX_BYTES.",
-            path=("kind",),
-        )
-    if policy.queue and policy.kind not in ENDED:
-        raise InvalidOption(
-            f"{policy.kind} is kept for all queues alike; only jobs have policies of queues.", path=("queue",)
-        )
-    if policy.queue and not NAME_PATTERN.fullmatch(policy.queue):
-        raise InvalidOption(f"{policy.queue[:128]!r} is not a name of a queue.", path=("queue",))
-    if policy.keep_s is not None and not 0 <= policy.keep_s <= KEEP_MAX_S:
-        raise InvalidOption("`keepFor` must be 0 seconds to 100 years.", path=("keep_for",))
-    if policy.keep_count is not None and policy.kind not in ENDED:
-        raise InvalidOption(f"{policy.kind} is kept by age; only jobs are kept by number.", path=("keep_count",))
-    if policy.keep_count is not None and not 0 <= policy.keep_count <= COUNT_MAX:
-        raise InvalidOption(f"`keepCount` must be 0 to {COUNT_MAX:,}.", path=("keep_count",))
-    if not EVERY_MIN_S <= policy.every_s <= EVERY_MAX_S:
-        raise InvalidOption("`every` must be 1 minute to 31 days.", path=("every",))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from jobs.broker import Broker
 from jobs.page import Page, PageRequest
 from jobs.queries import keyset
-from jobs.retention import Kind, Policy, Preview, Standing, grace_ms
+from jobs.retention import Kind, Policy, Preview, Standing, check, grace_ms
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
 
@@ -23,7 +25,7 @@ class RetentionQueries:
     async def page(self, viewer: Viewer, page: PageRequest) -> Page[Standing]:
         """Return a page of policies by kind and queue. Raises Forbidden, InvalidCursor, StoreUnavailable."""
         authorise(viewer, Permission.READ)
-        standing = {_name(one): one for one in [*await self._store.retention.standing(), self._events]}
+        standing = {_name(one): one for one in await self._all()}
         names = keyset.window(sorted(standing), page)
         return Page(
             items=[standing[name] for name in names.items],
@@ -32,20 +34,32 @@ class RetentionQueries:
             has_previous=names.has_previous,
         )
 
-    async def get(self, viewer: Viewer, kind: Kind, queue: str) -> Standing | None:
+    async def get(self, viewer: Viewer, kind: str, queue: str) -> Standing | None:
         """Return the policy that was set for a queue, or that for all queues ("").
 
         None where the queue has none of its own. Raises Forbidden, StoreUnavailable.
         """
         authorise(viewer, Permission.READ)
-        standing = {_name(one): one for one in [*await self._store.retention.standing(), self._events]}
+        standing = {_name(one): one for one in await self._all()}
         return standing.get(f"{kind}:{queue}")
 
     async def preview(self, viewer: Viewer, policy: Policy) -> Preview:
-        """Count what a policy would remove if it ran now. Raises Forbidden, Unavailable."""
+        """Count what a policy would remove if it ran now; one that keeps everything stands for the one in force.
+
+        Raises Forbidden, InvalidOption, Unavailable.
+        """
         authorise(viewer, Permission.READ)
+        if policy.keeps_all:
+            standing = {one.policy.queue: one for one in await self._all() if one.policy.kind is policy.kind}
+            in_force = (standing.get(policy.queue) or standing[""]).policy
+            policy = msgspec.structs.replace(in_force, queue=policy.queue)
+        else:
+            check(policy)
         now_ms = await self._broker.now_ms()
         return await self._store.retention.preview(policy, now_ms=now_ms, grace_ms=self._grace_ms)
+
+    async def _all(self) -> list[Standing]:
+        return [*await self._store.retention.standing(), self._events]
 
 
 def _name(standing: Standing) -> str:
