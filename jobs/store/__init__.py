@@ -60,7 +60,6 @@ class Store:
         self._clock = clock
         self.server = Server(database)
         self.slow = SlowQueries(database, clock)
-        self.sums = Sums(database, clock)
         self.snapshots = Snapshots(database)
         self._check = Check("store", self._ask)
 
@@ -71,9 +70,9 @@ class Store:
         """Connect: `sqlite:///path` or `postgres://...`. SQLite's folder and file are made where missing.
 
         SQLite accepts no new job while less than `disk_min_bytes` are free in its folder.
+        A statement that takes `slow_query_ms` or longer is counted as slow, logged and noted in `slow`.
         Raises DatabaseUnreachable, SchemaBehind, SchemaAhead, SettingInvalid.
         """
-        A statement that takes `slow_query_ms` or longer is counted as slow, logged and noted in `slow`.
         database = await connect(url, Meter(slow_ms=slow_query_ms))
         try:
             await _check(database)
@@ -92,12 +91,12 @@ class Store:
         """Make a candidate for the lead of what has this name (64 characters at most)."""
         return Leadership(self._database, self._clock, name, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
 
-    async def health(self) -> Health:
-        """Ask whether the database answers, can be written to, and takes new jobs. Never raises."""
     def figures(self) -> StoreFigures:
         """Return the connections of this process, and how long its statements take. Costs nothing to ask."""
         return self._database.meter.figures(self._database.pool())
 
+    async def health(self) -> Health:
+        """Ask whether the database answers, can be written to, and takes new jobs. Never raises."""
         return await self._check.health()
 
     async def _ask(self) -> str:
