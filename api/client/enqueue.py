@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,7 +58,7 @@ def enqueue(
         "priority": priority,
         "key": key,
         "idempotencyKey": idempotency_key,
-        "scheduledAt": _scheduled_at(delay, at),
+        **_when(delay, at),
         "tags": tag,
         "owner": owner,
         "metadata": read_object(metadata, "--metadata"),
@@ -96,20 +95,12 @@ def enqueue(
     call(command, url=url, token=token, as_json=as_json, when_stopped=when_stopped)
 
 
-def _scheduled_at(delay: str | None, at: str | None) -> str | None:
+def _when(delay: str | None, at: str | None) -> dict[str, str]:
     if delay and at:
         raise typer.BadParameter("--delay and --at exclude each other.")
     if at:
-        return read_moment(at).isoformat()
-    if not delay:
-        return None
-    return (datetime.now().astimezone() + _short(read_length(delay))).isoformat()
-
-
-def _short(length: timedelta) -> timedelta:
-    if length > timedelta(days=3_660):
-        raise typer.BadParameter("--delay is too long; the API takes ten years at most.")
-    return length
+        return {"scheduledAt": read_moment(at).isoformat()}
+    return {"delay": iso_length(read_length(delay))} if delay else {}
 
 
 async def _enqueue(link: Link, task: str, args: str | None, pairs: list[str], given: dict[str, Any]) -> dict[str, Any]:

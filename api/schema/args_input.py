@@ -35,6 +35,8 @@ from graphql import (
 
 from api.schema.names import NameClash, camel, enum_names, pascal
 from api.schema.scalars import write_datetime, write_duration
+from jobs.commands.text import shown
+from jobs.errors import RequestError
 
 NAMES_KEY = "x-queueql-names"
 
@@ -192,6 +194,16 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
 
 
+def renamed(made: Any, error: RequestError) -> tuple[str, list[str]]:
+    """Return message and path of a refusal of arguments in the names of their input type."""
+    path = shown_path(made, error.path[1:])
+    message, there = str(error), error.path
+    names = ("args", *(part if isinstance(part, int) else name for part, name in zip(there[1:], path, strict=True)))
+    for end in range(len(there), 1, -1):
+        message = message.replace(shown(there[:end]), shown(names[:end]))
+    return message, ["args", *path]
+
+
 def shown_path(made: Any, path: tuple[str | int, ...]) -> list[str]:
     """Return the path to an argument in the names of its input type."""
     shown: list[str] = []
@@ -232,5 +244,6 @@ def _written(made: Any, value: Any) -> Any:
         return next(name for name, known in made.values.items() if known.value == value)
     if made.name == "JSON" and isinstance(value, dict | list):
         raise TypeError("graphql-core cannot print it")
-    made.coerce_input_value(value)
+    if plain(made.coerce_input_value(value)) != value:
+        raise TypeError("it would be stored in another form than where the door fills it in")
     return value

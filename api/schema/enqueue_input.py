@@ -15,7 +15,6 @@ from jobs.commands.request import EnqueueRequest
 from jobs.errors import InvalidOption, RequestError
 from jobs.job import BackoffKind, Priority
 
-_NAMES = {"scheduled_ms": "scheduledAt", "timeout_s": "timeout", "base_s": "base", "max_s": "max"}
 _DEFAULT = vocabulary.Backoff()
 
 
@@ -55,6 +54,8 @@ class EnqueueOptions:
     """Order within the queue."""
     scheduled_at: datetime | None = None
     """Not before this time; at most one minute in the past and ten years ahead."""
+    delay: timedelta | None = None
+    """Not before so long after it is accepted, by the server's clock: at most ten years. Instead of `scheduledAt`."""
     max_attempts: int | None = None
     """Attempts in all, the first included: 1 to 100."""
     backoff: BackoffInput | None = None
@@ -90,6 +91,7 @@ class EnqueueOptions:
             queue=self.queue,
             priority=self.priority,
             scheduled_ms=milliseconds(self.scheduled_at) if self.scheduled_at else None,
+            delay_s=None if self.delay is None else self.delay.total_seconds(),
             max_attempts=self.max_attempts,
             backoff=self.backoff.read() if self.backoff else None,
             timeout_s=None if self.timeout is None else self.timeout.total_seconds(),
@@ -108,11 +110,12 @@ class JobEnqueueInput(EnqueueOptions):
     task: str
     """Name of a task that a worker has published."""
     args: JSON | None = None
-    """Arguments by name, as a JSON object; checked against the signature of the task. Left out: none."""
+    """Arguments as a JSON object, by the names that `Task.argsSchema` has: those of the Python function, `step_s` where
+    the task's own mutation has `stepS`. What is left out is stored with its default."""
 
 
 def input_path(error: RequestError) -> list[str]:
     """Return the path of a refusal in the names of the input; below `args` they are those of the task."""
     if not error.path or error.path[0] == "args":
         return [str(part) for part in error.path]
-    return [_NAMES.get(str(part)) or to_camel_case(str(part)) for part in error.path]
+    return [to_camel_case(str(part)) for part in error.path]

@@ -119,11 +119,16 @@ _VALIDATION = (
 )
 
 
-def user_error(error: errors.RequestError, path: list[str], job: vocabulary.Job | None = None) -> UserError:
-    """Show a refusal as data. `path` is that of the error, in the names of the input; `job` is the one concerned."""
+def user_error(
+    error: errors.RequestError, path: list[str], job: vocabulary.Job | None = None, *, message: str = ""
+) -> UserError:
+    """Show a refusal as data. `path` and `message` are those of the error, in the names of the input.
+
+    `job` is the one concerned.
+    """
     known = error.code in UserErrorCode.__members__
     code = UserErrorCode(error.code) if known else UserErrorCode.BAD_REQUEST
-    message, name = str(error), path[0] if path else None
+    message, name = message or str(error), path[0] if path else None
     if isinstance(error, _VALIDATION):
         return ValidationError(message=message, field=name, code=code, path=path)
     if isinstance(error, errors.InvalidState):

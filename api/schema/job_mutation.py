@@ -16,7 +16,8 @@ from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest
 from jobs.errors import IdempotencyMismatch, InvalidOption, InvalidState, RequestError, Unavailable
 from jobs.viewer import Viewer
 
-ErrorPath = Callable[[RequestError], list[str]]
+Told = Callable[[RequestError], tuple[str, list[str]]]
+"""Message and path of a refusal, in the names of the input."""
 """The path of a refusal, in the names of the input."""
 
 
@@ -86,12 +87,12 @@ class JobRetryInput:
     """Id of the job."""
 
 
-async def enqueue(context: Context, request: Callable[[], EnqueueRequest], path: ErrorPath) -> JobEnqueuePayload:
+async def enqueue(context: Context, request: Callable[[], EnqueueRequest], told: Told) -> JobEnqueuePayload:
     """Enqueue one job; a refusal becomes data."""
     try:
         accepted = await context.client.commands.job.enqueue(context.viewer, request())
     except RequestError as error:
-        return await _refused(context, error, path)
+        return await _refused(context, error, told)
     return JobEnqueuePayload(job=accepted.job, is_duplicate=accepted.duplicate)
 
 
@@ -118,14 +119,20 @@ def _args(one: JobEnqueueInput) -> object:
 
 async def _payload(context: Context, answer: Enqueued | RequestError) -> JobEnqueuePayload:
     if isinstance(answer, RequestError):
-        return await _refused(context, answer, input_path)
+        return await _refused(context, answer, as_it_is)
     return JobEnqueuePayload(job=answer.job, is_duplicate=answer.duplicate)
 
 
-async def _refused(context: Context, error: RequestError, path: ErrorPath) -> JobEnqueuePayload:
+def as_it_is(error: RequestError) -> tuple[str, list[str]]:
+    """Tell a refusal in the names that the doors have."""
+    return str(error), input_path(error)
+
+
+async def _refused(context: Context, error: RequestError, told: Told) -> JobEnqueuePayload:
     holder = error.job_id if isinstance(error, IdempotencyMismatch) else ""
     job = await _as_it_is(context, holder) if holder else None
-    return JobEnqueuePayload(user_errors=[user_error(error, path(error), job)])
+    message, path = told(error)
+    return JobEnqueuePayload(user_errors=[user_error(error, path, job, message=message)])
 
 
 async def _change(
@@ -153,12 +160,12 @@ class JobMutation:
 
     @strawberry.mutation(graphql_type=JobEnqueuePayload | None)
     async def job_enqueue(self, info: Info, input: JobEnqueueInput) -> JobEnqueuePayload:
-        """Enqueue a job of any task. Tasks also have mutations of their own, whose arguments are typed.
+        """Enqueue a job of any task. Tasks have mutations of their own too, whose arguments are typed, in camelCase.
 
         Args:
             input: The job.
         """
-        return await enqueue(info.context, lambda: input.read(input.task, _args(input)), input_path)
+        return await enqueue(info.context, lambda: input.read(input.task, _args(input)), as_it_is)
 
     @strawberry.mutation(graphql_type=JobsEnqueuePayload | None)
     async def jobs_enqueue(self, info: Info, input: JobsEnqueueInput) -> JobsEnqueuePayload:

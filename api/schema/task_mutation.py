@@ -23,7 +23,7 @@ from graphql import (
 )
 
 from api.context import Context
-from api.schema.args_input import ArgsInput, plain, shown_path
+from api.schema.args_input import ArgsInput, plain, renamed
 from api.schema.enqueue_input import EnqueueOptions, input_path
 from api.schema.job_mutation import JobEnqueuePayload, enqueue
 from api.schema.names import NameClash, camel, pascal
@@ -125,11 +125,11 @@ def _args_field(task: str, args: GraphQLInputType) -> GraphQLInputField:
 
 
 def _resolver(task: str, args: GraphQLInputType | None, options: GraphQLNamedType) -> Any:
-    def path_of(error: RequestError) -> list[str]:
+    def told(error: RequestError) -> tuple[str, list[str]]:
         if error.path[:1] == ("args",):
-            return ["args", *shown_path(args, error.path[1:])]
+            return renamed(args, error)
         path = input_path(error)
-        return ["options", *path] if path and path[0] in options.fields else path  # type: ignore[attr-defined]  # an input type
+        return str(error), ["options", *path] if path and path[0] in options.fields else path  # type: ignore[attr-defined]  # an input type
 
     async def resolve(
         _root: object, info: GraphQLResolveInfo[Context], input: Mapping[str, Any] | None = None
@@ -137,6 +137,6 @@ def _resolver(task: str, args: GraphQLInputType | None, options: GraphQLNamedTyp
         context: Context = info.context
         given = input or {}
         chosen = EnqueueOptions.of(given.get("options") or {})
-        return await enqueue(context, lambda: chosen.read(task, plain(given.get("args") or {})), path_of)
+        return await enqueue(context, lambda: chosen.read(task, plain(given.get("args") or {})), told)
 
     return resolve

@@ -9,6 +9,7 @@ import msgspec
 
 from jobs.broker import Push, Pushed
 from jobs.commands.arguments import Signatures
+from jobs.commands.defaults import filled
 from jobs.commands.options import build_spec
 from jobs.commands.parts import Parts
 from jobs.commands.request import Enqueued, EnqueueRequest, accepted_job
@@ -50,14 +51,15 @@ class Admission:
     async def _check(self, viewer: Viewer, request: EnqueueRequest) -> _Candidate | RequestError:
         try:
             definition = await self._parts.published.task(request.task)
-            args = self._signatures.encode(definition, request.args, max_bytes=self._parts.settings.payload_max_bytes)
+            given = filled(request.args, definition.args_schema)
+            args = self._signatures.encode(definition, given, max_bytes=self._parts.settings.payload_max_bytes)
             spec = build_spec(request, definition, job_id=self._parts.new_id(), args=args, at_ms=self._parts.clock())
         except RequestError as error:
             return error
         if spec.idempotency_key:
             # Keys of different viewers must never meet: one would be shown the other's job.
             spec = msgspec.structs.replace(spec, idempotency_key=f"{viewer.id} {spec.idempotency_key}")
-        return _Candidate(spec, request.args)
+        return _Candidate(spec, given)
 
     async def _keep(self, candidates: list[_Candidate]) -> dict[str, Enqueued | RequestError]:
         """Hand MEMORY jobs to the broker, which is all that knows them until the recorder has read of them."""

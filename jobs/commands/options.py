@@ -33,10 +33,12 @@ _TAG = re.compile(rf"[A-Za-z0-9._=:-]{{1,{NAME_MAX}}}")  # "tenant=42" is a tag
 def build_spec(request: EnqueueRequest, definition: TaskDefinition, *, job_id: str, args: bytes, at_ms: int) -> JobSpec:
     """Check the options of a request and fill in the task's own.
 
-    Raises InvalidOption; its path names a field of the request.
+    Raises InvalidOption; its path and its message name fields as clients of the API write them.
     """
     _check(request, definition, at_ms)
     scheduled_ms = request.scheduled_ms or 0
+    if request.delay_s is not None:
+        scheduled_ms = at_ms + round(request.delay_s * 1_000)
     return JobSpec(
         id=job_id,
         task=definition.name,
@@ -66,10 +68,10 @@ def _check(request: EnqueueRequest, definition: TaskDefinition, at_ms: int) -> N
         raise InvalidOption(_name_rule("queue", "."), path=("queue",))
     _check_tags(request.tags)
     _check_text(request.key, "key", KEY_MAX)
-    _check_text(request.idempotency_key, "idempotency_key", KEY_MAX)
+    _check_text(request.idempotency_key, "idempotencyKey", KEY_MAX)
     _check_text(request.owner, "owner", NAME_MAX)
     if definition.durability is Durability.MEMORY and (request.key or request.idempotency_key):
-        name = "key" if request.key else "idempotency_key"
+        name = "key" if request.key else "idempotencyKey"
         raise InvalidOption(
             f"{name} needs a task with durability STORE; {definition.name} has MEMORY, which keeps no keys.",
             path=(name,),
@@ -77,10 +79,12 @@ def _check(request: EnqueueRequest, definition: TaskDefinition, at_ms: int) -> N
     _check_metadata(request.metadata)
     if request.scheduled_ms is not None:
         _check_time(request.scheduled_ms, at_ms)
+    if request.delay_s is not None:
+        _check_delay(request.delay_s, request.scheduled_ms)
     if request.max_attempts is not None and not 1 <= request.max_attempts <= ATTEMPTS_MAX:
-        raise InvalidOption(f"max_attempts must be from 1 to {ATTEMPTS_MAX}.", path=("max_attempts",))
+        raise InvalidOption(f"maxAttempts must be from 1 to {ATTEMPTS_MAX}.", path=("maxAttempts",))
     if request.timeout_s is not None and not 0 <= request.timeout_s <= TIMEOUT_MAX_S:
-        raise InvalidOption("timeout must be from 0 (no limit) to 7 days.", path=("timeout_s",))
+        raise InvalidOption("timeout must be from 0 (no limit) to 7 days.", path=("timeout",))
     if request.backoff is not None:
         _check_backoff(request.backoff)
 
@@ -120,19 +124,26 @@ def _check_time(scheduled_ms: int, at_ms: int) -> None:
     if scheduled_ms < at_ms - PAST_MAX_MS:
         raise InvalidOption(
             "The scheduled time is more than one minute in the past; leave it out to run the job at once.",
-            path=("scheduled_ms",),
+            path=("scheduledAt",),
         )
     if scheduled_ms > at_ms + AHEAD_MAX_MS:
-        raise InvalidOption("The scheduled time must be at most ten years ahead.", path=("scheduled_ms",))
+        raise InvalidOption("The scheduled time must be at most ten years ahead.", path=("scheduledAt",))
+
+
+def _check_delay(delay_s: float, scheduled_ms: int | None) -> None:
+    if scheduled_ms is not None:
+        raise InvalidOption("Give delay or scheduledAt, not both.", path=("delay",))
+    if not 0 <= delay_s * 1_000 <= AHEAD_MAX_MS:
+        raise InvalidOption("delay must be from 0 to ten years.", path=("delay",))
 
 
 def _check_backoff(backoff: Backoff) -> None:
     rules = (
-        ("base_s", backoff.base_s, 7 * DAY_S, "0 to 7 days"),
+        ("base", backoff.base_s, 7 * DAY_S, "0 to 7 days"),
         ("factor", backoff.factor, 1_000, "0 to 1,000"),
-        ("max_s", backoff.max_s, 30 * DAY_S, "0 to 30 days"),
+        ("max", backoff.max_s, 30 * DAY_S, "0 to 30 days"),
         ("jitter", backoff.jitter, 1, "0 to 1"),
     )
     for name, value, most, rule in rules:
         if not 0 <= value <= most:  # NaN does not pass either
-            raise InvalidOption(f"The backoff's {name.removesuffix('_s')} must be from {rule}.", path=("backoff", name))
+            raise InvalidOption(f"The backoff's {name} must be from {rule}.", path=("backoff", name))

@@ -18,11 +18,13 @@ class EnqueueRequest(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     """Name of a task that a worker has published."""
     args: Any = {}
-    """Arguments by name: a decoded JSON object."""
+    """Arguments by name: a decoded JSON object. What is left out and has a default is stored with it."""
     queue: str | None = None
     priority: Priority | None = None
     scheduled_ms: int | None = None
     """Not before this time; at most one minute in the past and ten years ahead."""
+    delay_s: float | None = None
+    """Not before so long from now, at most ten years; not together with `scheduled_ms`."""
     max_attempts: int | None = None
     """Runs in all, the first included: 1 to 100."""
     backoff: Backoff | None = None

@@ -65,7 +65,10 @@ async def test_a_job_from_its_options_to_its_end(api: Caller, hand: Hand) -> Non
         "error {type} reason progress {done} worker crashes recoveries retryOf cancelRequested "
         "viewerCanRetry viewerCanCancel",
     )
-    assert job["args"] == options["args"]
+    assert job["args"] == {
+        "to": "a@b.example", "copies": 1, "colour": "dark red", "address": {"street": "x", "house_number": 1},
+        "patience": "PT5M", "speed": "slow", "either": 0, "factor": 1.0,
+    }  # fmt: skip
     assert job["metadata"] == options["metadata"]
     assert (job["task"], job["queue"], job["state"], job["priority"]) == ("send_mail", "default", "QUEUED", "HIGH")
     assert (job["maxAttempts"], job["timeout"], job["owner"], job["key"]) == (7, "PT1M30S", "u17", "k1")
@@ -225,6 +228,42 @@ async def test_a_typed_mutation(api: Caller) -> None:
         "either": "text",
         "factor": 1.0,
     }
+
+
+async def test_both_ways_store_the_same_arguments(api: Caller) -> None:
+    document = 'mutation ($args: JSON) {jobEnqueue(input: {task: "send_mail", args: $args}) {job {args}}}'
+    for args, typed in (
+        ({"to": "x"}, {"to": "x"}),
+        ({"to": "x", "cc": None, "not_before": None}, {"to": "x", "cc": None, "notBefore": None}),
+        (
+            {"to": "x", "address": {"street": "s", "neighbours": [{"street": "t"}]}},
+            {"to": "x", "address": {"street": "s", "neighbours": [{"street": "t"}]}},
+        ),
+    ):
+        stored = (await api.data(document, args=args))["jobEnqueue"]["job"]["args"]
+        assert stored == (await api.data(SEND_MAIL, input={"args": typed}))["sendMailEnqueue"]["job"]["args"]
+        assert stored == {
+            "copies": 1, "colour": "dark red", "patience": "PT5M", "speed": "slow", "either": 0, "factor": 1.0,
+        } | args | ({"address": {"street": "s", "house_number": 1, "neighbours": [{"street": "t", "house_number": 1}]}}
+            if "address" in args else {}
+        )  # fmt: skip
+
+
+async def test_a_refusal_has_the_names_that_the_client_wrote(api: Caller) -> None:
+    document = "mutation ($input: SendMailEnqueueInput!) {sendMailEnqueue(input: $input) {userErrors {message field}}}"
+
+    async def told(**given: Any) -> str:
+        (error,) = (await api.data(document, input=given))["sendMailEnqueue"]["userErrors"]
+        message: str = error["message"]
+        return message
+
+    far = {"street": "s", "houseNumber": str(2**200)}
+    assert await told(args={"to": "x", "address": far}) == (
+        "args.address.houseNumber is outside of 64 bits; send such a number as a string."
+    )
+    assert await told(args={"to": "x"}, options={"maxAttempts": 0}) == "maxAttempts must be from 1 to 100."
+    key = await told(args={"to": "x"}, options={"idempotencyKey": ""})
+    assert key == "idempotencyKey must have 1 to 512 characters; it has 0."
 
 
 async def test_a_typed_mutation_refuses_what_does_not_fit(api: Caller) -> None:

@@ -55,6 +55,12 @@ async def test_a_job_of_later_is_scheduled(client: Client) -> None:
     assert lasting(found) == lasting(job)
 
 
+async def test_a_delay_begins_when_the_job_is_accepted(client: Client) -> None:
+    job = (await enqueue(client, delay_s=90.5)).job
+    assert (job.state, job.scheduled_ms) == (State.SCHEDULED, job.created_ms + 90_500)
+    assert (await enqueue(client, delay_s=0)).job.state is State.QUEUED
+
+
 async def test_a_time_that_has_just_passed_means_at_once(client: Client) -> None:
     assert (await enqueue(client, scheduled_ms=now_ms() - 30_000)).job.state is State.QUEUED
 
@@ -70,7 +76,7 @@ async def test_good_arguments_are_taken_as_they_are(client: Client) -> None:
     job = (await enqueue(client, "send_mail", args=args)).job
     stored = await client.store.search.job(job.id)
     assert stored is not None
-    assert stored.args == args
+    assert stored.args == args | {"colour": "red"}  # its default
 
 
 async def test_a_newer_signature_holds_as_soon_as_it_is_published(client: Client) -> None:
