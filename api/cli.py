@@ -13,7 +13,8 @@ import typer
 
 from api.client import event, job, queue, task
 from api.client import worker as worker_client
-from jobs.errors import CommandError, QueueQLError, SettingInvalid, StartError
+from api.client.health import health
+from jobs.errors import BackupError, CommandError, QueueQLError, SettingInvalid, StartError
 from jobs.settings import Settings, load
 
 _BEGAN = time.monotonic()
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         app(arguments, prog_name="queueql")
     except QueueQLError as error:
         sys.stderr.write(f"queueql: {error}\n")
-        sys.exit(error.exit_code if isinstance(error, StartError | CommandError) else 1)
+        sys.exit(error.exit_code if isinstance(error, StartError | CommandError | BackupError) else 1)
 
 
 @app.command()
@@ -107,6 +108,64 @@ def migrate(data: Data = None) -> None:
 
     for name in asyncio.run(run_migrate(settings)) or ["The database is up to date already."]:
         typer.echo(name)
+
+
+@app.command()
+def backup(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH | verify PATH]",
+            help="File to write, or a folder to write it in.  [default: the folder `backups` of the data folder]",
+        ),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Back the database up into one file, while everything runs; `backup verify PATH` restores it into a scratch place.
+
+    Redis needs no backup: it is filled again from what the database has accepted. Jobs of durability MEMORY are not.
+    """
+    paths = words or []
+    verify = len(paths) == 2 and paths[0] == "verify"
+    if len(paths) > 1 + verify or paths == ["verify"]:
+        raise typer.BadParameter(
+            "Give nothing, the path of a new file or folder, or `verify` and the path of a backup."
+        )
+    settings = _settings("backup", data=data)
+    from jobs.up import backup as run_backup  # noqa: PLC0415  # as above
+
+    if verify:
+        manifest = asyncio.run(run_backup.verify(settings, Path(paths[1])))
+        rows = sum(manifest.counts.values())
+        typer.echo(f"{paths[1]} can be restored: {manifest.counts.get('job', 0):,} jobs, {rows:,} rows in all.")
+        return
+    made = asyncio.run(run_backup.make(settings, Path(paths[0]) if paths else None))
+    typer.echo(f"{made.path}  {made.size_bytes:,} bytes, {made.counts.get('job', 0):,} jobs")
+    sys.stderr.write(
+        "It has every job that was accepted. Jobs of durability MEMORY that have not ended are not in it.\n"
+    )
+
+
+@app.command()
+def restore(
+    path: Annotated[Path, typer.Argument(help="The backup.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while workers hold leases; PostgreSQL: end the connections of others.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Replace the database by a backup. Nothing may run on it; the next start brings Redis in line."""
+    settings = _settings("restore", data=data)
+    from jobs.up import backup as run_backup  # noqa: PLC0415  # as above
+
+    done = asyncio.run(run_backup.restore(settings, path, force=force))
+    taken_at = run_backup.written(done.manifest.created_ms)
+    typer.echo(f"{done.manifest.counts.get('job', 0):,} jobs are as they were at {taken_at}.")
+    for name in done.migrations:
+        typer.echo(f"Migrated: {name}")
+    if done.kept:
+        typer.echo(f"The replaced database is {done.kept}")
+    sys.stderr.write("Jobs that ended since may run again. The next start begins an epoch and fills Redis.\n")
 
 
 @app.command()

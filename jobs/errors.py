@@ -30,6 +30,10 @@ QueueQLError
 │   ├── TasksNotFound       10
 │   ├── PackageShadowed     11
 │   └── TaskInvalid         12
+├── BackupError             BACKUP: a backup cannot be made, read or restored; one sentence and an exit code
+│   ├── BackupInvalid       18
+│   ├── DatabaseInUse       19
+│   └── BackupFailed        22
 └── CommandError            a command could not do at the API what it was told; one sentence and an exit code
     ├── ApiUnreachable      13
     ├── TokenRefused        14
@@ -233,6 +237,31 @@ class TaskInvalid(StartError):
     """A task's signature or options cannot be published: what is wrong, and what to write instead."""
 
     exit_code = 12
+
+
+class BackupError(QueueQLError):
+    """A backup cannot be made, read or restored. The message is one sentence; the database is as it was."""
+
+    code = "BACKUP"
+    exit_code: ClassVar[int] = 1
+
+
+class BackupInvalid(BackupError):
+    """The file is no backup, is damaged, is of another kind of database, or of a newer QueueQL."""
+
+    exit_code = 18
+
+
+class DatabaseInUse(BackupError):
+    """Something is still running on the database that is to be replaced."""
+
+    exit_code = 19
+
+
+class BackupFailed(BackupError):
+    """A program, a permission or room that a backup needs is not there."""
+
+    exit_code = 22
 
 
 class CommandError(QueueQLError):

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     """Whether /metrics and /health/queues answer without a token. They name queues, tasks and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
+    backup_dir: Path | None = None
+    """Folder that backups are made in; empty: `backups` in the data folder."""
+    backup_every_s: float = Field(default=0.0, ge=0.0)
+    """How often the services make a backup, and verify it by restoring it into a scratch place; 0: never."""
+    backup_keep: int = Field(default=7, ge=1, le=1_000)
+    """So many of the backups that the services made are kept; older ones are removed once a newer one is verified."""
     log_json: bool = False
     """Process logs as JSON lines, for machines."""
 
@@ -103,6 +109,11 @@ class Settings(BaseSettings):
 
     @field_validator("tasks", "queues", "allowed_hosts", mode="before")
     @classmethod
+    @property
+    def backup_folder(self) -> Path:
+        """Where backups are made."""
+        return self.backup_dir or self.data / "backups"
+
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -10,6 +10,7 @@ from jobs.clock import Clock, new_id, now_ms
 from jobs.errors import SchemaAhead, SchemaBehind
 from jobs.probe import Check, Health
 from jobs.store.accept import Accepted, Acceptor
+from jobs.store.backup import Backup, Backups
 from jobs.store.catalogue import Catalogue
 from jobs.store.config import sqlite_path
 from jobs.store.database import Database, Dialect
@@ -31,6 +32,7 @@ __all__ = [
     "Accepted",
     "Leadership",
     "Migrator",
+    "Backup",
     "SchemaState",
     "SlowQuery",
     "Store",
@@ -62,6 +64,8 @@ class Store:
         self.slow = SlowQueries(database, clock)
         self.snapshots = Snapshots(database)
         self._check = Check("store", self._ask)
+        self.backups = Backups(database)
+        self.sums = Sums(database, clock)
 
     @classmethod
     async def open(

@@ -1,0 +1,163 @@
+"""Copies of a SQLite database: taken while it is in use, and put in its place while it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse
+from jobs.store.describe import Described, newest
+from jobs.store.sqlite import BUSY_MS
+
+T = TypeVar("T")
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_BESIDE = ("-wal", "-shm")
+
+
+async def take(path: Path, to: Path) -> Described:
+    """Copy the database to a new file, as of one moment, while others read and write. Raises BackupFailed.
+
+    Its write-ahead log grows until the copy is made.
+    """
+
+    def copy(connection: sqlite3.Connection) -> None:
+        connection.execute("VACUUM INTO ?", (str(to),))
+
+    with _failing(f"The database {path} cannot be copied"):
+        os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        await _on(path, copy)
+        return await _on(to, _describe)
+
+
+async def check(copy: Path) -> Described:
+    """Read every page of a copy, and count its rows. Raises BackupInvalid."""
+
+    def read(connection: sqlite3.Connection) -> Described:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise BackupInvalid(f"The database in the backup is damaged: {found}.")
+        return _describe(connection)
+
+    try:
+        return await _on(copy, read)
+    except sqlite3.Error as error:
+        raise BackupInvalid(f"The backup holds no SQLite database that can be read: {error}.") from error
+
+
+async def mark(copy: Path, epoch_min: int) -> None:
+    """Make the copy distrust every Redis: the next process to look begins an epoch. Raises BackupFailed."""
+
+    def update(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE epoch SET number = max(number, ?), run_id = '' WHERE id = 1", (epoch_min,))
+        connection.execute("PRAGMA journal_mode=DELETE")  # so that the file is all there is
+
+    with _failing("The restored database cannot be prepared"):
+        await _on(copy, update)
+
+
+async def epoch(path: Path) -> int:
+    """Return the epoch of a database, 0 where there is none that can be read."""
+
+    def read(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("SELECT number FROM epoch WHERE id = 1").fetchone()[0])
+
+    with contextlib.suppress(sqlite3.Error, TypeError):
+        return await _on(path, read)
+    return 0
+
+
+async def check_unused(path: Path) -> None:
+    """Raise DatabaseInUse where any process has the database open. One that is damaged, or not there, passes."""
+
+    def leave_wal(connection: sqlite3.Connection) -> str:
+        # SQLite allows this to the only connection there is.
+        return str(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0])
+
+    try:
+        mode = await _on(path, leave_wal, busy_ms=1_000)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
+            return
+        mode = "locked"
+    except sqlite3.DatabaseError:
+        return
+    if mode != "delete":
+        raise DatabaseInUse(f"Another process has the database {path} open: stop every process of QueueQL first.")
+
+
+def put(copy: Path, target: Path) -> Path | None:
+    """Put the copy, on the same disk, in the place of the database; return where the replaced one is now.
+
+    At every moment there is a whole database, the one or the other. Raises BackupFailed.
+    """
+    kept: Path | None = None
+    try:
+        _sync(copy, os.O_RDWR)
+        if target.exists():
+            kept = target.with_name(f"{target.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.replaced")
+            try:
+                os.link(target, kept)
+            except OSError:  # a file system without links
+                target.rename(kept)
+            for name in _BESIDE:  # of a damaged one, or of one whose processes were killed
+                with contextlib.suppress(FileNotFoundError):
+                    target.with_name(target.name + name).rename(kept.with_name(kept.name + name))
+        copy.replace(target)
+        _sync(target.parent, os.O_RDONLY)
+    except OSError as error:
+        raise BackupFailed(f"The database {target} cannot be replaced: {error.strerror}.") from error
+    return kept
+
+
+def _describe(connection: sqlite3.Connection) -> Described:
+    tables = sorted(row[0] for row in connection.execute(_TABLES))
+    counts = {name: int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables}  # noqa: S608  # names that the database gave
+    applied = connection.execute("SELECT version FROM aerich").fetchall() if "aerich" in counts else []
+    return Described(newest([row[0] for row in applied]), counts)
+
+
+async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: int = BUSY_MS) -> T:
+    """Do the work in a thread, on a connection of its own; interrupted where the caller is cancelled."""
+    # Where there is no file none is made, and the first statement fails.
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=busy_ms / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    with closing(connection):
+        working = asyncio.ensure_future(asyncio.to_thread(work, connection))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            connection.interrupt()
+            await asyncio.wait([working])
+            raise
+
+
+@contextmanager
+def _failing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BackupFailed(f"{what}: {error}.") from error
+    except OSError as error:
+        raise BackupFailed(f"{what}: {error.strerror}.") from error
+
+
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, mode)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
