@@ -70,11 +70,15 @@ class Logged(Event, tag="logged", frozen=True, array_like=True):
 
 
 class Completed(Event, tag="completed", frozen=True, array_like=True):
-    """The attempt ran to its end; `result` is JSON."""
+    """The attempt ran to its end; `result` is JSON.
+
+    `cpu_us`, here and below, is the processor time that the attempt took in microseconds, where it is known.
+    """
 
     run: int
     attempt: int
     result: str
+    cpu_us: int | None = None
 
 
 class RetryingLater(Event, tag="retrying", frozen=True, array_like=True):
@@ -84,6 +88,7 @@ class RetryingLater(Event, tag="retrying", frozen=True, array_like=True):
     attempt: int
     due_ms: int
     error: str
+    cpu_us: int | None = None
 
 
 class Snoozed(Event, tag="snoozed", frozen=True, array_like=True):
@@ -92,6 +97,7 @@ class Snoozed(Event, tag="snoozed", frozen=True, array_like=True):
     run: int
     attempt: int
     due_ms: int
+    cpu_us: int | None = None
 
 
 class Released(Event, tag="released", frozen=True, array_like=True):
@@ -99,6 +105,7 @@ class Released(Event, tag="released", frozen=True, array_like=True):
 
     run: int
     attempt: int
+    cpu_us: int | None = None
 
 
 class Reaped(Event, tag="reaped", frozen=True, array_like=True):
@@ -120,6 +127,7 @@ class Died(Event, tag="died", frozen=True, array_like=True):
     reason: Reason
     error: str
     """JSON of Failure."""
+    cpu_us: int | None = None
 
 
 class CancelRequested(Event, tag="cancel_requested", frozen=True, array_like=True):
@@ -133,6 +141,7 @@ class Cancelled(Event, tag="cancelled", frozen=True, array_like=True):
 
     run: int
     attempt: int
+    cpu_us: int | None = None
 
 
 class Quarantined(Event, tag="quarantined", frozen=True, array_like=True):

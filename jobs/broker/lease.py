@@ -55,7 +55,8 @@ def _arguments(outcome: Outcome) -> tuple[Any, ...]:  # noqa: PLR0911  # one cas
 
 
 def _given_back(item: Finished) -> tuple[Any, ...]:
-    return (item.id, item.token, *_arguments(item.outcome))
+    name, *arguments = _arguments(item.outcome)
+    return (item.id, item.token, name, item.cpu_us, *arguments)
 
 
 def _reported(report: Report, sent_ms: int) -> tuple[Any, ...]:

@@ -71,6 +71,8 @@ class Finished(msgspec.Struct, frozen=True):
     id: str
     token: str
     outcome: Outcome
+    cpu_us: int | None = None
+    """Processor time of the attempt in microseconds, where it is known."""
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 from math import inf
-from time import monotonic
+from time import monotonic, thread_time_ns
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,7 @@ from jobs.job import Failure, Reason
 from jobs.retry import Budget, Cancel, Random, after_failure, decide, failure, sole, stack
 from jobs.signature import Unencodable
 from jobs.task import Task
+from jobs.worker import meter
 from jobs.worker.payloads import NotFetched, Payloads
 from jobs.worker.threads import Threads
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_OURS = {__file__, meter.__file__}
+"""Files whose frames say nothing to whoever reads where a task failed."""
 INSIST_S = 10.0
 """A coroutine that goes on after it was told to end is told again so often."""
 
@@ -65,6 +69,7 @@ class Attempt:
         "_fetches",
         "_terms",
         "begun_s",
+        "cpu_us",
         "deadline",
         "interrupt",
         "outcome",
@@ -84,6 +89,8 @@ class Attempt:
         self.runner: asyncio.Task[None] | None = None
         """The asyncio task that runs it."""
         self.outcome: outcome.Outcome | None = None
+        self.cpu_us: int | None = None
+        """Processor time that the task took, in microseconds; None where it is not known."""
         self._terms = terms
         self._context: Context | None = None
         self._fetches = False
@@ -146,7 +153,7 @@ class Attempt:
                 await hooks.before(self.context)
             args = (self.context,) if signature.takes_context else ()
             if signature.is_async:
-                result = await self.task.function(*args, **kwargs)
+                result = await self._metered(self.task.function(*args, **kwargs))
             else:
                 result = await self._in_thread(args, kwargs)
             ended = self._returned(result)
@@ -161,6 +168,12 @@ class Attempt:
         if hooks.after is not None:
             await self._after(hooks.after)
         return ended
+
+    async def _metered(self, task: Awaitable[Any]) -> Any:
+        return await (meter.metered(task, self._spent) if isinstance(task, CoroutineType) else task)
+
+    def _spent(self, cpu_ns: int) -> None:
+        self.cpu_us = cpu_ns // 1000
 
     def _is_closed(self) -> bool:
         """Tell whether Python closes the coroutine, instead of the task having raised GeneratorExit."""
@@ -179,7 +192,11 @@ class Attempt:
             result: Any = None
             raised: BaseException | None = None
             try:
-                result = variables.run(self.task.function, *args, **kwargs)
+                begun_ns = thread_time_ns()
+                try:
+                    result = variables.run(self.task.function, *args, **kwargs)
+                finally:
+                    self._spent(thread_time_ns() - begun_ns)
             except (KeyboardInterrupt, GeneratorExit) as error:  # would end the worker instead of the attempt
                 raised = RuntimeError(f"The task raised {type(error).__name__}.")
             except BaseException as error:  # handed to the worker's loop, which decides
@@ -221,8 +238,9 @@ class Attempt:
 
     def _raised(self, error: BaseException) -> outcome.Outcome | None:
         trace = error.__traceback__
-        if trace is not None and trace.tb_next is not None:
-            error = error.with_traceback(trace.tb_next)  # without the frame of this file
+        while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename in _OURS:
+            trace = trace.tb_next
+        error = error.with_traceback(trace)
         if self.interrupt is not None:
             return self._ended_early(error)
         asked = sole(error)

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import threading
+from time import process_time_ns
 from typing import NoReturn
 
 import setproctitle
@@ -68,12 +69,13 @@ class Child:
         setproctitle.setproctitle(f"queueql job {order.spec.task} {order.spec.id}")
         how: outcome.Outcome | None = None
         self._number += 1
+        begun_ns = process_time_ns()
         try:
             how = await self._run(order)
         finally:
             self._busy, self._attempt = False, None
             setproctitle.setproctitle(IDLE)
-            self._outbox.put((self._number, ended(how or outcome.Release())))
+            self._outbox.put((self._number, ended(how or outcome.Release(), (process_time_ns() - begun_ns) // 1000)))
 
     async def _run(self, order: Order) -> outcome.Outcome | None:
         spec = order.spec

@@ -73,6 +73,7 @@ class Isolated(Attempt):
             return self._ended_early(None)
         try:
             ended = await child.run(order, self._hear)
+            self.cpu_us = child.cpu_us
         finally:
             self._child = None
             if self._killing is not None:

@@ -41,6 +41,8 @@ class Process:
         self._ready: asyncio.Future[None] = loop.create_future()
         self._result: asyncio.Future[outcome.Outcome | Died] | None = None
         self._hear: Callable[[Said], None] = _unheard
+        self.cpu_us: int | None = None
+        """Processor time that its last job took, in microseconds; None where it did not say so."""
         self.listening = asyncio.create_task(self._listen(), name=f"child {number}")
 
     @property
@@ -57,6 +59,7 @@ class Process:
     async def run(self, order: Order, hear: Callable[[Said], None]) -> outcome.Outcome | Died:
         """Let it run a job; `hear` is called with what the task says."""
         self._result, self._hear = asyncio.get_running_loop().create_future(), hear
+        self.cpu_us = None
         self.tell(order)
         if self.listening.done():
             self._settle(Died(self._code.result()))
@@ -90,6 +93,7 @@ class Process:
             case Spoke(said):
                 self._hear(said)
             case Ended():
+                self.cpu_us = message.cpu_us
                 self._settle(outcome_of(message))
 
     def _settle(self, how: outcome.Outcome | Died) -> None:

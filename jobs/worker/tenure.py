@@ -293,7 +293,8 @@ class Tenure:
         self._slots.leave(attempt)
         self._pulse.ended(failed=isinstance(attempt.outcome, outcome.RetryLater | outcome.Die | outcome.Crash))
         if attempt.outcome is not None:
-            self._finished.append(Finished(attempt.reserved.id, attempt.reserved.token, attempt.outcome))
+            reserved = attempt.reserved
+            self._finished.append(Finished(reserved.id, reserved.token, attempt.outcome, attempt.cpu_us))
             if attempt.has_reported:
                 self._unsent_reports = True
         if not self._runner.running:

@@ -66,6 +66,8 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
     kind: str
     outcome: msgspec.Raw
+    cpu_us: int
+    """Processor time that the process has taken for it."""
 
 
 ToChild = Order | Stop | Settled
@@ -80,9 +82,9 @@ _KINDS: dict[str, type[outcome.Outcome]] = {
 }
 
 
-def ended(how: outcome.Outcome) -> Ended:
+def ended(how: outcome.Outcome, cpu_us: int) -> Ended:
     """Pack an outcome."""
-    return Ended(type(how).__name__, msgspec.Raw(_encoder.encode(how)))
+    return Ended(type(how).__name__, msgspec.Raw(_encoder.encode(how)), cpu_us)
 
 
 def outcome_of(message: Ended) -> outcome.Outcome:

@@ -1,5 +1,5 @@
 -- One step of a worker's lane: what it finished goes back, new jobs come along. Both in one call.
--- request  { session, lane, number, finished: { id, token, outcome, a, b } ..., want, queues, suspects }
+-- request  { session, lane, number, finished: { id, token, outcome, cpu_us or nil, a, b } ..., want, queues, suspects }
 --          outcome: complete (result) | retry (error, delay_ms) | snooze (delay_ms) | release | cancel
 --                   | die (reason, error) | crash (error)
 --          suspects: how many jobs that have lost their process twice the session may hold at a time
@@ -42,43 +42,43 @@ if last then
 end
 
 local ended = {
-  complete = function(job, result)
+  complete = function(job, cpu, result)
     become(job, 'COMPLETED', 'z', result, 'e', '')
-    emit('completed', job.id, job.v, now, job.r, job.a, result)
+    emit('completed', job.id, job.v, now, job.r, job.a, result, cpu)
   end,
-  retry = function(job, failure, delay)
+  retry = function(job, cpu, failure, delay)
     local due = moment(now + delay)
     become(job, 'RETRYING', 'd', due, 'e', failure)
-    emit('retrying', job.id, job.v, now, job.r, job.a, due, failure)
+    emit('retrying', job.id, job.v, now, job.r, job.a, due, failure, cpu)
     make_due(job, due)
   end,
-  snooze = function(job, delay)
+  snooze = function(job, cpu, delay)
     local due = moment(now + delay)
     become(job, 'SCHEDULED', 'd', due, 'g', job.g + 1)
-    emit('snoozed', job.id, job.v, now, job.r, job.a, due)
+    emit('snoozed', job.id, job.v, now, job.r, job.a, due, cpu)
     make_due(job, due)
   end,
-  release = function(job)
+  release = function(job, cpu)
     become(job, 'QUEUED', 'g', job.g + 1)
-    emit('released', job.id, job.v, now, job.r, job.a)
+    emit('released', job.id, job.v, now, job.r, job.a, cpu)
     make_ready(job, true)
   end,
-  cancel = function(job)
+  cancel = function(job, cpu)
     become(job, 'CANCELLED')
-    emit('cancelled', job.id, job.v, now, job.r, job.a)
+    emit('cancelled', job.id, job.v, now, job.r, job.a, cpu)
   end,
-  die = function(job, reason, failure)
+  die = function(job, cpu, reason, failure)
     become(job, 'DEAD', 'y', reason, 'e', failure)
-    emit('died', job.id, job.v, now, job.r, job.a, reason, failure)
+    emit('died', job.id, job.v, now, job.r, job.a, reason, failure, cpu)
   end,
-  crash = function(job, failure)
+  crash = function(job, _, failure)
     crash_job(job, session, failure)
   end,
 }
 
 local stale, given_back = {}, {}
 for _, item in ipairs(finished) do
-  local id, token, outcome, first, second = unpack(item, 1, 5)
+  local id, token, outcome, cpu, first, second = unpack(item, 1, 6)
   -- only a completion needs no more of the job
   local job
   if outcome == 'complete' then
@@ -98,7 +98,7 @@ for _, item in ipairs(finished) do
         outcome = 'cancel'
       end
     end
-    ended[outcome](job, first, second)
+    ended[outcome](job, cpu, first, second)
   else
     stale[#stale + 1] = id
   end

@@ -54,6 +54,13 @@ def _target(link: Path) -> str:
 
 
 @task(registry=registry, isolation="process")
+def burn_apart(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+@task(registry=registry, isolation="process")
 async def who_async(ctx: Context) -> int:
     await ctx.progress(1, of=1)
     await asyncio.sleep(0)
