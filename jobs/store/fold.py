@@ -13,6 +13,7 @@ from jobs import event as events
 from jobs.event import JobEvent
 from jobs.job import FINAL, AttemptState, Failure, JobSpec, Reason, State
 from jobs.store.rows import clean
+from jobs.store.tally import Place, Tally
 
 _FINAL = {str(state) for state in FINAL}
 _spec = msgspec.json.Decoder(JobSpec)
@@ -71,8 +72,9 @@ LogRow = tuple[str, int, int, int, int, str, str | None, str | None]
 class Fold:
     """Jobs as they were stored, and what a batch of events makes of them."""
 
-    def __init__(self, stored: dict[str, JobRow]) -> None:
+    def __init__(self, stored: dict[str, JobRow], places: dict[str, Place] | None = None) -> None:
         self._rows = stored
+        self.tally = Tally(places or {})
         self.changed: set[str] = set()
         self.new: dict[str, JobSpec] = {}
         """Jobs that only Redis knew (MEMORY)."""
@@ -89,20 +91,24 @@ class Fold:
         if row is None:
             if not isinstance(event, events.Enqueued) or not event.spec:
                 return
-            self.new[event.job] = _spec.decode(event.spec)
+            spec = self.new[event.job] = _spec.decode(event.spec)
+            self.tally.places[event.job] = (clean(spec.queue), clean(spec.task))
             row = self._rows[event.job] = JobRow(run=event.run)
+        was = (row.run, row.version, row.state)
         if isinstance(event, events.Logged):
             self._log(row, event)
         elif isinstance(event, events.Progressed):
             self._progress(row, event)
         elif isinstance(event, events.Quarantined):
             self._quarantined(row, event)
+            self.tally.moved(event, was, row)
         elif event.run > row.run or (event.run == row.run and row.state not in _FINAL and _counts(row, event)):
             if event.run > row.run:
                 self._lose(row, event)
                 _begin_run(row, event.run)
             self._transition(row, event)
             row.version, row.updated_ms = max(row.version, event.version), event.at_ms
+            self.tally.moved(event, was, row)
             self.changed.add(event.job)
 
     def _log(self, row: JobRow, event: events.Logged) -> None:
@@ -171,6 +177,7 @@ class Fold:
 
     def _started(self, row: JobRow, event: events.Started) -> None:
         self._lose(row, event)
+        self.tally.started(event, row)
         if event.attempt + row.attempt_base <= row.attempts:
             row.attempt_base = row.attempts + 1 - event.attempt
         row.attempts = event.attempt + row.attempt_base
@@ -191,6 +198,7 @@ class Fold:
     def _lose(self, row: JobRow, event: events.Event) -> None:
         """Close the attempt that was running when Redis lost the job, or lost its start, or gave it up."""
         if _is_open(row, row.attempts):
+            self.tally.ended(event, AttemptState.LOST, row.started_ms)
             self._close(row, event, row.attempts, AttemptState.LOST, _lost(row.worker or "unknown"))
             row.uncharged += 1
 
@@ -202,6 +210,7 @@ class Fold:
         if number != row.attempts:
             self._lose(row, event)
         if number > row.attempts or _is_open(row, number):
+            self.tally.ended(event, state, row.started_ms if number == row.attempts else None)
             row.attempts = number
             row.uncharged += not counts
             self._close(row, event, number, state, error)

@@ -14,10 +14,12 @@ from jobs.store.bulk import Column, Insert, Update
 from jobs.store.database import Database, Transaction, among, array
 from jobs.store.fold import Fold, JobRow
 from jobs.store.quarantine import DAMAGE, Quarantine
+from jobs.store.rollup import add_up
 from jobs.store.rows import BIG, FOLDED, FOLDED_NAMES, INT, SPEC, spec_values, storable
+from jobs.store.tally import Place
 
 _MOVE = "UPDATE recorder SET position = $1 WHERE id = 1 AND position = $2"
-_READ = f"SELECT id, {FOLDED_NAMES} FROM job WHERE "  # noqa: S608  # names of our own columns
+_READ = f"SELECT id, queue, task, {FOLDED_NAMES} FROM job WHERE "  # noqa: S608  # names of our own columns
 _INSERT_JOB = Insert("job", (*SPEC, *FOLDED), "ON CONFLICT (id) DO NOTHING")
 _UPDATE_JOB = Update(
     "job",
@@ -125,10 +127,11 @@ class History:
                 raise Stale("Another recorder leads.")
             fresh = [event for position, event in events if position > old]
             if fresh:
-                fold = Fold(await _stored(transaction, sorted({event.job for event in fresh})))
+                fold = Fold(*await _stored(transaction, sorted({event.job for event in fresh})))
                 for event in fresh:
                     fold.add(event)
                 await _write(transaction, fold)
+                await add_up(transaction, fold.tally)
             await self._quarantine.write(transaction, [*unread, *_set_aside(fresh)])
 
 
@@ -138,11 +141,12 @@ def _set_aside(events: Sequence[JobEvent]) -> list[Unreadable]:
     return [unreadable(Source.BROKER, event.job, event.reason, event.record) for event in found]
 
 
-async def _stored(transaction: Transaction, ids: list[str]) -> dict[str, JobRow]:
+async def _stored(transaction: Transaction, ids: list[str]) -> tuple[dict[str, JobRow], dict[str, Place]]:
     where = among(transaction.dialect, "id", 1)
     rows = await transaction.fetch(_READ + where, (array(transaction.dialect, ids),))
     names = JobRow.__struct_fields__
-    return {row["id"]: JobRow(*[row[name] for name in names]) for row in rows}
+    stored = {row["id"]: JobRow(*[row[name] for name in names]) for row in rows}
+    return stored, {row["id"]: (row["queue"], row["task"]) for row in rows}
 
 
 async def _write(transaction: Transaction, fold: Fold) -> None:
