@@ -264,17 +264,7 @@ CREATE TABLE IF NOT EXISTS "aerich" (
 DOWNGRADE = "\n".join(
     f'DROP TABLE IF EXISTS "{table}";'
     for table in (
-        "attempt",
-        "epoch",
-        "job",
-        "job_key",
-        "job_tag",
-        "log_line",
-        "queue",
-        "recorder",
-        "task",
-        "token",
-        "aerich",
+        "attempt", "epoch", "job", "job_key", "job_tag", "log_line", "queue", "recorder", "task", "token", "aerich"
     )
 )
 
