@@ -57,7 +57,7 @@ class Newest:
 def _newer(known: dict[str, Job], live: dict[str, Job]) -> dict[str, Job]:
     # Progress does not raise the version: between equals the live one is fresher.
     return {
-        job_id: _with_args(job, known.get(job_id))
+        job_id: _completed(job, known.get(job_id))
         for job_id, job in live.items()
         if _is_whole(job, known.get(job_id)) and _is_newer(job, known.get(job_id))
     }
@@ -72,10 +72,13 @@ def _is_whole(live: Job, known: Job | None) -> bool:
     return known is not None or not live.payload_bytes
 
 
-def _with_args(live: Job, known: Job | None) -> Job:
-    if known is None or not live.payload_bytes:
+def _completed(live: Job, known: Job | None) -> Job:
+    """Add what only the store has: large arguments, and a request to cancel that Redis has not heard of, or lost."""
+    if known is None:
         return live
-    return msgspec.structs.replace(live, args=known.args, payload_bytes=0)
+    if known.cancel_requested and known.run == live.run and not live.cancel_requested:
+        live = msgspec.structs.replace(live, cancel_requested=True)
+    return msgspec.structs.replace(live, args=known.args, payload_bytes=0) if live.payload_bytes else live
 
 
 def may_exist(job_id: str) -> bool:

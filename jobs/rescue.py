@@ -84,6 +84,7 @@ def push_of(job: Unfinished, *, recovered: bool) -> Push:
         checkpoint=job.checkpoint,
         version=job.version,
         due_ms=job.due_ms,
+        cancelled=job.cancelled,
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from api.client.option import FINAL
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LENGTH = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _UNITS = ((604_800, "wk"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -123,10 +125,9 @@ def progress_text(progress: Mapping[str, Any] | None) -> str:
 def state_text(job: Mapping[str, Any]) -> str:
     """Return a job's state, with what belongs to it."""
     state: str = job["state"]
-    if state == "ACTIVE":
-        extra = "cancelling" if job["cancelRequested"] else percent(job["progress"])
-        return f"{state} {extra}".rstrip()
-    return state
+    if state not in FINAL and job["cancelRequested"]:
+        return f"{state} cancelling"
+    return f"{state} {percent(job['progress'])}".rstrip() if state == "ACTIVE" else state
 
 
 def failure_text(failure: Mapping[str, Any] | None) -> str:

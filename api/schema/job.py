@@ -143,7 +143,7 @@ class Job(Node):
     worker: str | None
     """The worker that runs it or ran it last, by its `session`."""
     cancel_requested: bool
-    """Whether somebody asked for it to be cancelled while it runs."""
+    """Whether somebody asked for this run of it to be cancelled."""
     created_ms: datetime = strawberry.field(name="createdAt")
     """When it was accepted."""
     updated_ms: datetime = strawberry.field(name="updatedAt")

@@ -48,7 +48,11 @@ class JobCancelPayload:
     """What became of a job that was to be cancelled."""
 
     job: vocabulary.Job | None = strawberry.field(graphql_type=Job | None, default=None)
-    """The job: CANCELLED, or ACTIVE with `cancelRequested` until its worker has stopped it."""
+    """
+    The job: CANCELLED, or with `cancelRequested` until its worker has stopped it, or until the broker can be reached.
+
+    The request is written down before this is answered, and is not lost.
+    """
     user_errors: list[UserError] = strawberry.field(default_factory=list)
     """Why the request was refused; empty where it was not."""
 

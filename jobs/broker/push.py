@@ -44,5 +44,5 @@ def _pushed(push: Push, text: str) -> tuple[Any, ...]:
     return (
         spec.id, push.run, spec.queue, spec.task, int(spec.priority), due_ms, text,
         spec.durability is Durability.STORE, push.attempts, push.uncharged, push.crashes, push.recoveries,
-        push.checkpoint, push.version,
+        push.checkpoint, push.version, push.cancelled,
     )  # fmt: skip

@@ -92,9 +92,13 @@ class Broker(Connection):
             self.room.add(len(chunk), size)
         return [Pushed(item) for item in answer]
 
-    async def cancel(self, ids: Sequence[str]) -> list[Cancelling]:
-        """Cancel waiting jobs, ask for the running ones. Raises BrokerUnavailable, EpochChanged."""
-        return [Cancelling(item) for item in await self.call("cancel", (list(ids),))] if ids else []
+    async def cancel(self, ids: Sequence[str], runs: Sequence[int] = ()) -> list[Cancelling]:
+        """Cancel waiting jobs, ask for the running ones; repeating is safe. Raises BrokerUnavailable, EpochChanged.
+
+        With `runs`, one for each job, no other run of it is touched.
+        """
+        jobs = list(zip(ids, runs or [0] * len(ids), strict=True))
+        return [Cancelling(item) for item in await self.call("cancel", (jobs,))] if jobs else []
 
     async def discard(self, jobs: Sequence[tuple[str, int]]) -> int:
         """Remove jobs (id, run) that have ended according to history; return how many were alive here."""

@@ -25,6 +25,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     """The last one that history knows of this run."""
     due_ms: int = 0
     """When it is to go on, where that is not the time that its spec says."""
+    cancelled: bool = False
+    """It is not to run any more: Redis takes it in as CANCELLED, unless it has this run already."""
 
 
 class Pushed(StrEnum):

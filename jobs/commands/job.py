@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import orjson
+import structlog
 
-from jobs.broker import Cancelling, Push
+from jobs.broker import Push
+from jobs.cancel import Canceller
 from jobs.commands.admission import Admission
 from jobs.commands.gate import command
 from jobs.commands.parts import Parts
-from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest, accepted_job, spec_of
-from jobs.errors import InvalidOption, InvalidState, NotFound, RequestError
+from jobs.commands.request import ENQUEUE_MANY_MAX, Enqueued, EnqueueRequest, accepted_job
+from jobs.errors import BrokerUnavailable, EpochChanged, InvalidOption, InvalidState, NotFound, QueueFull, RequestError
 from jobs.job import FINAL, Job, State
 from jobs.newest import may_exist
 from jobs.rescue import Rescue, Rescued
+from jobs.store import CancelRequest
 from jobs.viewer import Permission, Viewer
+
+log = structlog.get_logger(__name__)
 
 RESCUE_S, RESCUE_MAX_S = 10.0, 30.0
 RETRYABLE = frozenset({State.DEAD, State.CANCELLED})
@@ -29,6 +34,7 @@ class JobCommands:
         self.gate = parts.gate
         self._parts = parts
         self._admission = Admission(parts)
+        self._canceller = Canceller(parts.store, parts.broker)
         self._rescue = Rescue(parts.store, parts.broker, parts.clock)
 
     @command(Permission.OPERATE, "job.enqueue")
@@ -59,33 +65,35 @@ class JobCommands:
     async def cancel(self, _viewer: Viewer, job_id: str) -> Job:
         """Cancel a job: at once while it waits; a running one is asked to stop and ends soon after.
 
+        Once this has returned, the request is in the store and is not lost with Redis; while Redis is away, the job is
+        returned as the store knows it, with `cancel_requested`, and Redis hears of it within a second of its return.
         A job that is CANCELLED already is returned as it is. Raises NotFound, InvalidState for a job that
-        ended otherwise, BrokerUnavailable.
+        ended otherwise, StoreUnavailable; BrokerUnavailable for one that the store does not know (MEMORY).
         """
         _check_id(job_id)
-        (answer,) = await self._parts.broker.cancel([job_id])
-        if answer is Cancelling.UNKNOWN:
-            answer = await self._cancel_unpushed(job_id)
-        job = await self._parts.newest.find(job_id)
+        asked = await self._parts.store.cancel.ask(job_id)
+        if asked is None:
+            await self._parts.broker.cancel([job_id])
+        elif not asked.ended and not await self._tell(CancelRequest(job_id, asked.run)):
+            return await self._cancelled(job_id, self._parts.store.search.job)
+        return await self._cancelled(job_id, self._parts.newest.find)
+
+    async def _tell(self, request: CancelRequest) -> bool:
+        """Tell the broker of a request; False where that is left to the reconciler."""
+        try:
+            await self._canceller.cancel([request])
+        except (BrokerUnavailable, EpochChanged, QueueFull) as error:
+            log.info("cancel.left_to_reconciler", job=request.id, reason=str(error))
+            return False
+        return True
+
+    async def _cancelled(self, job_id: str, find: Callable[[str], Awaitable[Job | None]]) -> Job:
+        job = await find(job_id)
         if job is None:
             raise _not_found(job_id)
-        if answer is Cancelling.FINAL and job.state in FINAL - {State.CANCELLED}:
+        if job.state in FINAL - {State.CANCELLED}:
             raise InvalidState(f"The job has ended already; it is {job.state}.")
         return job
-
-    async def _cancel_unpushed(self, job_id: str) -> Cancelling:
-        """Cancel a job that the broker does not have: where the store says that it is to run, push it first."""
-        job = await self._parts.store.search.job(job_id)
-        if job is None:
-            raise _not_found(job_id)
-        if job.state in FINAL:
-            return Cancelling.FINAL
-        push = Push(
-            spec=spec_of(job), run=job.run, attempts=job.attempts, crashes=job.crashes, recoveries=job.recoveries
-        )
-        await self._parts.broker.push([push], recovered=job.version > 0)
-        (answer,) = await self._parts.broker.cancel([job_id])
-        return answer
 
     @command(Permission.OPERATE, "job.retry")
     async def retry(self, _viewer: Viewer, job_id: str) -> Job:

@@ -72,25 +72,3 @@ def accepted_job(spec: JobSpec, *, args: Any, run: int = 1, at_ms: int) -> Job:
         updated_ms=at_ms,
         scheduled_ms=spec.scheduled_ms or None,
     )
-
-
-def spec_of(job: Job) -> JobSpec:
-    """Return the request that made the job, as far as the job tells (not the caller's idempotency key)."""
-    return JobSpec(
-        id=job.id,
-        task=job.task,
-        queue=job.queue,
-        args=msgspec.Raw(msgspec.json.encode(job.args)),
-        priority=job.priority,
-        created_ms=job.created_ms,
-        scheduled_ms=job.scheduled_ms or 0,
-        max_attempts=job.max_attempts,
-        backoff=job.backoff,
-        timeout_s=job.timeout_s,
-        durability=job.durability,
-        owner=job.owner or "",
-        tags=job.tags,
-        metadata=job.metadata,
-        key=job.key or "",
-        retry_of=job.retry_of or "",
-    )

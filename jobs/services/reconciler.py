@@ -2,11 +2,13 @@
 
 The store's epoch is the truth, Redis holds a copy. A copy that is missing or different, or a server
 process that was started anew, means that Redis may have lost or forgotten something: the epoch is
-raised, jobs that have ended are discarded there, jobs that have not are pushed. Redis remembers
-which epoch was reconciled to the end, so a reconciler that dies in the middle is followed by another.
+raised, jobs that have ended are discarded there, those that were to be cancelled are cancelled, and jobs that
+have not ended are pushed. Redis remembers which epoch was reconciled to the end, so a reconciler that dies in the
+middle is followed by another.
 
-Besides, what was accepted and never arrived is pushed every few seconds, and every few minutes everything
-that has not ended is looked for in Redis (jobs/rescue.py), in case something was lost there unnoticed.
+Besides, what is to be cancelled is brought to Redis in every turn, what was accepted and never arrived is pushed every
+few seconds, and every few minutes everything that has not ended is looked for in Redis (jobs/rescue.py), in case
+something was lost there unnoticed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from collections import Counter
 
 import structlog
 
-from jobs.broker import Broker, Pushed
+from jobs.broker import Broker, Cancelling, Pushed
+from jobs.cancel import Canceller
 from jobs.clock import Clock, now_ms
 from jobs.errors import QueueFull, Stale
 from jobs.probe import Health
@@ -46,6 +49,8 @@ class Reconciler(Loop):
         self._pushed_at = 0.0
         self._full = ""
         self._rescue = Rescue(store, broker, clock)
+        self._canceller = Canceller(store, broker)
+        self._cancelled_id = ""
         self._compared_id: str | None = None
         self._compared_at = time.monotonic()
 
@@ -72,6 +77,7 @@ class Reconciler(Loop):
         """Push what Redis does not have, as far as there is room. Raises QueueFull."""
         if not await self._broker.is_reconciled():
             await self._reconcile()
+        await self._cancel()
         await self._push_set_aside()
         if time.monotonic() - self._pushed_at >= UNPUSHED_EVERY_S:
             pushed = await self._rescue.push_unpushed(age_ms=UNPUSHED_AGE_MS)
@@ -83,6 +89,14 @@ class Reconciler(Loop):
                 self._full = ""
         if self._compared_id is not None or time.monotonic() - self._compared_at >= COMPARE_EVERY_S:
             await self._compare()
+
+    async def _cancel(self) -> None:
+        """Cancel the next batch of what is to be cancelled. A job that is stopping is asked again, without effect."""
+        requests = await self._store.cancel.requested(after_id=self._cancelled_id, limit=BATCH)
+        self._cancelled_id = requests[-1].id if len(requests) == BATCH else ""
+        answers = await self._canceller.cancel(requests)
+        if number := answers.count(Cancelling.CANCELLED):
+            log.info("reconciler.cancelled", jobs=number)
 
     async def _compare(self) -> None:
         """Go on with the comparison of everything that has not ended: one batch, so that no turn takes long."""
@@ -114,6 +128,7 @@ class Reconciler(Loop):
     async def _reconcile(self) -> None:
         epoch = self._broker.epoch
         discarded = await self._discard_ended()
+        await self._cancel_known()
         await self._broker.set_cleared(epoch)
         pushed = await self._push_unfinished()
         await self._broker.set_reconciled(epoch)
@@ -128,6 +143,14 @@ class Reconciler(Loop):
             discarded += await self._broker.discard(list(ended.items()))
             if cursor == 0:
                 return discarded
+
+    async def _cancel_known(self) -> None:
+        """Cancel what is to be cancelled and is here. What is not is pushed as cancelled, with all the rest."""
+        after_id = ""
+        while requests := await self._store.cancel.requested(after_id=after_id, limit=BATCH):
+            self.moves()
+            after_id = requests[-1].id
+            await self._canceller.cancel_known(requests)
 
     async def _push_unfinished(self) -> int:
         pushed, after_id = 0, ""

@@ -11,6 +11,7 @@ from jobs.errors import SchemaAhead, SchemaBehind
 from jobs.probe import Check, Health
 from jobs.store.accept import Accepted, Acceptor
 from jobs.store.backup import Backup, Backups
+from jobs.store.cancel import CancelRequest, CancelRequests
 from jobs.store.catalogue import Catalogue
 from jobs.store.config import sqlite_path
 from jobs.store.database import Database, Dialect
@@ -30,6 +31,7 @@ from jobs.store.token import TokenKind, Tokens
 
 __all__ = [
     "Accepted",
+    "CancelRequest",
     "Leadership",
     "Migrator",
     "Backup",
@@ -52,6 +54,7 @@ class Store:
         self._database = database
         self.disk = disk or Disk()
         self.accept = Acceptor(database, clock, self.disk)
+        self.cancel = CancelRequests(database)
         self.quarantine = Quarantine(database, clock)
         self.history = History(database, self.quarantine)
         self.search = Search(database, self.quarantine)
@@ -114,6 +117,7 @@ class Store:
         await self._check.close()
         await self.quarantine.close()
         await self.accept.close()
+        await self.cancel.close()
         await self._database.close()
 
 

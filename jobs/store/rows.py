@@ -75,7 +75,9 @@ FOLDED = (
 
 SPEC_NAMES = ", ".join(column.name for column in SPEC)
 FOLDED_NAMES = ", ".join(column.name for column in FOLDED)
-JOB_NAMES = f"{SPEC_NAMES}, {FOLDED_NAMES}"
+JOB_NAMES = f"{SPEC_NAMES}, {FOLDED_NAMES}, cancel_run"
+OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"
+"""Condition that a job has not ended, as the partial indexes say it."""
 
 _encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(JobSpec).decode
@@ -193,7 +195,7 @@ def job_of(row: Row) -> Job:
         reason=Reason(row["reason"]) if row["reason"] else None,
         error=failure_of(row["error"]) if row["error"] else None,
         worker=row["worker"],
-        cancel_requested=bool(row["cancel_requested"]),
+        cancel_requested=bool(row["cancel_requested"]) or row["cancel_run"] == row["run"],
         created_ms=row["created_ms"],
         updated_ms=row["updated_ms"],
         scheduled_ms=row["due_ms"] or row["scheduled_ms"],

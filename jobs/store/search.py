@@ -15,11 +15,10 @@ from jobs.store.database import Database, Row, among, array
 from jobs.store.job_search import JobSearch
 from jobs.store.mend import ATTEMPT, JOB, LOG_LINE, UNFINISHED, Reader
 from jobs.store.quarantine import Quarantine
-from jobs.store.rows import JOB_NAMES, SPEC_NAMES, attempt_of, job_of, log_line_of, spec_of
+from jobs.store.rows import JOB_NAMES, OPEN, SPEC_NAMES, attempt_of, job_of, log_line_of, spec_of
 from jobs.store.where import Query
 from jobs.where import JobWhere
 
-_OPEN = "state IN ('BLOCKED', 'SCHEDULED', 'QUEUED', 'ACTIVE', 'RETRYING')"  # as the partial index says it
 _LARGE = f"durability = 'STORE' AND length(CAST(args AS text)) > {INLINE_MAX_BYTES}"
 _LEAN = (
     ", ".join(name for name in SPEC_NAMES.split(", ") if name != "args")
@@ -27,17 +26,17 @@ _LEAN = (
     + f", CASE WHEN {_LARGE} THEN length(CAST(args AS text)) ELSE 0 END AS payload_bytes"
 )
 """A thousand jobs are read at a time: their large arguments would be more than a process has room for."""
-_COUNTERS = "run, version, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms"
+_COUNTERS = "run, version, state, attempts, uncharged, crashes, recoveries, checkpoint, due_ms, cancel_run"
 _JOB = f"SELECT {JOB_NAMES} FROM job"  # noqa: S608  # names of our own columns
 _UNPUSHED = (
     f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE version = 0 AND updated_ms < $1"  # noqa: S608  # as above
-    f" AND {_OPEN} ORDER BY updated_ms LIMIT $2"
+    f" AND {OPEN} ORDER BY updated_ms LIMIT $2"
 )
 _UNFINISHED = (
-    f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE id > $1 AND {_OPEN}"  # noqa: S608  # as above
+    f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE id > $1 AND {OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
 )
-_OPEN_ROWS = f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {_OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
+_OPEN_ROWS = f"SELECT id, run, version, updated_ms FROM job WHERE id > $1 AND {OPEN} ORDER BY id LIMIT $2"  # noqa: S608  # as above
 
 
 class OpenRow(NamedTuple):
@@ -68,6 +67,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """The last one that is recorded."""
     due_ms: int
     """When it is to go on; 0: at once."""
+    cancelled: bool
+    """It was to be cancelled, and the broker may not know that."""
 
 
 class Search:
@@ -166,7 +167,7 @@ class Search:
 
     async def unfinished_among(self, ids: Sequence[str]) -> list[Unfinished]:
         """Return those of the jobs that have not ended."""
-        sql = f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE {_OPEN} AND "  # noqa: S608  # names of our own columns
+        sql = f"SELECT {_LEAN}, {_COUNTERS} FROM job WHERE {OPEN} AND "  # noqa: S608  # names of our own columns
         return await self._read_unfinished(await self._by_id(sql, "id", ids))
 
     async def final_among(self, ids: Sequence[str]) -> dict[str, int]:
@@ -205,6 +206,7 @@ def _unfinished(row: Row) -> Unfinished:
         checkpoint=row["checkpoint"] or "",
         version=row["version"],
         due_ms=row["due_ms"] or 0 if row["state"] in ("SCHEDULED", "RETRYING") else 0,
+        cancelled=row["cancel_run"] == row["run"],
     )
 
 

@@ -13,6 +13,8 @@ from tests.api.caller import Caller
 from tests.api.jobs_of import enqueue, job_of
 from tests.databases import DIALECTS
 from tests.jobs.hand import Hand
+from tests.redis_server import RedisServer
+from tests.wait import until
 
 SEND_MAIL = """
 mutation ($input: SendMailEnqueueInput!) {
@@ -335,6 +337,22 @@ async def test_cancel_and_retry(api: Caller, hand: Hand, client: Client) -> None
     assert job["attempts"]["nodes"] == [{"run": 2, "number": 1, "state": "FAILED"}]
     refused = (await api.data(CANCEL, id=job_id))["jobCancel"]
     assert refused["userErrors"] == [{"__typename": "InvalidStateError", "code": "INVALID_STATE", "field": None}]
+
+
+async def test_a_cancel_is_accepted_and_shown_while_redis_is_away(
+    api: Caller, hand: Hand, client: Client, redis_server: RedisServer
+) -> None:
+    job_id = (await enqueue(api))["job"]["id"]
+    await until(lambda: client.pusher.pushed)
+    redis_server.kill()
+    try:
+        answer = (await api.data(CANCEL, id=job_id))["jobCancel"]
+        assert answer == {"job": {"id": job_id, "state": "QUEUED"}, "userErrors": []}
+        assert await job_of(api, job_id, "cancelRequested viewerCanCancel") == {
+            "cancelRequested": True, "viewerCanCancel": False
+        }  # fmt: skip
+    finally:
+        redis_server.start()
 
 
 async def test_a_job_that_is_not_recorded_yet(api: Caller, hand: Hand) -> None:

@@ -1,12 +1,17 @@
 -- Cancel jobs: at once while they wait, by asking their worker while they run.
--- request  { ids }
+-- request  { { id, run; 0: whichever is here } ... }
 -- answer   { "CANCELLED" | "REQUESTED" | "FINAL" | "UNKNOWN" ... }
 local answer = {}
-for i, id in ipairs(request[1]) do
+for i, pair in ipairs(request[1]) do
+  local id, run = pair[1], pair[2]
   local job, set_aside_now = read_job(id)
   if not job then
-    -- what ended may be an earlier run
-    answer[i] = not set_aside_now and redis.call('EXISTS', P .. 'done:' .. id) == 1 and 'FINAL' or 'UNKNOWN'
+    local ended = not set_aside_now and redis.call('GET', P .. 'done:' .. id)
+    answer[i] = ended and tonumber(ended) >= run and 'FINAL' or 'UNKNOWN'
+  elseif job.r < run then
+    answer[i] = 'UNKNOWN'
+  elseif run > 0 and job.r > run then
+    answer[i] = 'FINAL'
   elseif WAITING[job.s] then
     leave(job)
     become(job, 'CANCELLED')

@@ -1,6 +1,6 @@
 -- Take jobs in. A job that is known with this run or a newer one is left as it is.
 -- request  { deadline_ms, recovered, jobs: { id, run, queue, task, priority, due_ms, spec, in_store, attempts, uncharged,
---            crashes, recoveries, checkpoint, version } ... }
+--            crashes, recoveries, checkpoint, version, cancelled: it ends here } ... }
 -- answer   { outcome ... }: "NEW", "KNOWN", or "LATE" for all where the deadline has passed
 -- A push has PUSH_MS to arrive. One that was sent before this epoch began is late too: its job may have run and
 -- been forgotten in an earlier one.
@@ -10,8 +10,8 @@ local began = tonumber(redis.call('GET', P .. 'began') or 0)
 local late = now > deadline or deadline < began + PUSH_MS
 local answer = {}
 for i, item in ipairs(jobs) do
-  local id, run, queue, task, priority, due, spec, in_store, attempts, uncharged, crashes, recoveries, checkpoint, version =
-    unpack(item, 1, 14)
+  local id, run, queue, task, priority, due, spec, in_store, attempts, uncharged, crashes, recoveries, checkpoint, version,
+    cancelled = unpack(item, 1, 15)
   due = moment(due)
   local key = job_key(id)
   local known = redis.call('EXISTS', key) == 1 and read_job(id)
@@ -29,7 +29,9 @@ for i, item in ipairs(jobs) do
       redis.call('DEL', key)
     end
     local state = due > now and 'SCHEDULED' or 'QUEUED'
-    local job = { id = id, key = key, q = queue, p = priority, c = crashes, v = next_version(version) }
+    local job = {
+      id = id, key = key, s = state, r = run, q = queue, p = priority, c = crashes, v = next_version(version),
+    }
     redis.call('HSET', job.key, 's', state, 'r', run, 'v', job.v, 'q', queue, 't', task, 'p', priority, 'b', spec,
       'd', due, 'u', now, 'a', attempts, 'g', uncharged, 'c', crashes, 'n', '', 'w', '', 'rc', recoveries)
     if checkpoint ~= '' then
@@ -37,7 +39,10 @@ for i, item in ipairs(jobs) do
     end
     emit('enqueued', id, job.v, now, run, state, queue, task, priority, due, recovered, in_store and '' or spec)
     count(queue, state, 1)
-    if state == 'QUEUED' then
+    if cancelled then
+      become(job, 'CANCELLED')
+      emit('cancelled', id, job.v, now, run, 0)
+    elseif state == 'QUEUED' then
       make_ready(job, false)
     else
       make_due(job, due)

@@ -61,6 +61,8 @@ def test_a_running_job_shows_how_far_it_is() -> None:
     job = {"state": "ACTIVE", "cancelRequested": False, "progress": PROGRESS}
     assert text.state_text(job) == "ACTIVE 25%"
     assert text.state_text(job | {"cancelRequested": True}) == "ACTIVE cancelling"
+    assert text.state_text(job | {"state": "QUEUED", "cancelRequested": True}) == "QUEUED cancelling"
+    assert text.state_text(job | {"state": "CANCELLED", "cancelRequested": True}) == "CANCELLED"
     assert text.state_text(job | {"state": "DEAD"}) == "DEAD"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import strategies as st
 
 from jobs.broker import Cancelling, Finished, Push, Report, Reserved, Session, scripts
 from jobs.broker.scripts import SessionLost
@@ -38,21 +38,20 @@ class Acts:
     def __init__(self, url: str) -> None:
         self.world = World(url)
         self.sessions = [self.world.open_session() for _ in range(2)]
-        self.draw: Any = None
-        """Draws from a strategy; set by whoever lets something happen."""
+        self.random = random.Random(0)  # noqa: S311  # what is wanted is that it can be repeated
+        """Set by whoever lets something happen."""
 
     def one(self, things: list[T]) -> T | None:
-        drawn: T | None = self.draw(st.sampled_from(things)) if things else None
-        return drawn
+        return self.random.choice(things) if things else None
 
     def chance(self, of: int) -> bool:
-        return self.draw(st.integers(1, of)) == of
+        return self.random.randint(1, of) == of
 
     def job(self) -> str | None:
         return self.one(sorted(self.world.specs)[-RECENT:])
 
     def worker(self) -> Session:
-        return self.sessions[self.draw(st.integers(0, 1))]
+        return self.sessions[self.random.randint(0, 1)]
 
     def lives(self, session: Session) -> bool:
         return session.id in self.world.redis.sessions
@@ -74,7 +73,7 @@ class Acts:
     # Callers
 
     def push(self) -> None:
-        queue, priority = self.draw(st.sampled_from(QUEUES)), self.draw(st.sampled_from(Priority))
+        queue, priority = self.random.choice(QUEUES), self.random.choice(list(Priority))
         durability = Durability.MEMORY if self.chance(4) else Durability.STORE
         due_ms = self.world.now_ms() + 3_250 if self.chance(4) else 0
         spec = make_spec(queue=queue, priority=priority, scheduled_ms=due_ms, durability=durability)
@@ -95,7 +94,8 @@ class Acts:
         for job_id in self.world.unfinished():
             row = self.world.rows[job_id]
             if row.version == 0:
-                self.world.push(Push(spec=self.world.specs[job_id], run=row.run))
+                cancelled = job_id in self.world.requested()
+                self.world.push(Push(spec=self.world.specs[job_id], run=row.run, cancelled=cancelled))
 
     def run_again(self) -> None:
         rows = self.world.rows
@@ -107,20 +107,33 @@ class Acts:
 
     def cancel(self) -> None:
         if job_id := self.job():
-            answer = self.world.wait(self.world.broker.cancel([job_id]))
-            assert answer == [Cancelling(self.world.redis.cancel(job_id))]
+            row = self.world.rows.get(job_id)
+            if row is None or State(row.state) in FINAL or self.chance(6):
+                # nobody wrote that down, or it was meant for an earlier run
+                self.world.cancel(job_id, row.run - 1 if row else 0)
+                return
+            self.world.requests[job_id] = row.run
+            if self.chance(4):
+                self.world.untold.add(job_id)
+            else:
+                self.world.cancel(job_id, row.run)
+
+    def bring_requests(self) -> None:
+        """Cancel what is to be cancelled, also what Redis does not know, as jobs/cancel.py does."""
+        for job_id in self.world.cancel_known():
+            self.world.push_recovered(job_id)
 
     # Workers
 
     def step(self) -> None:
-        session, want = self.worker(), self.draw(st.integers(0, 5))
-        queues, suspects_max = self.draw(st.sampled_from(SUBSETS)), self.draw(st.integers(0, 2))
+        session, want = self.worker(), self.random.randint(0, 5)
+        queues, suspects_max = self.random.choice(SUBSETS), self.random.randint(0, 2)
         finished = []
         stale = {job.token for _, job in self.lost()}
-        for _ in range(self.draw(st.integers(0, 3))):
+        for _ in range(self.random.randint(0, 3)):
             hand = self.hand()
             if hand and (hand[0] is session or hand[1].token in stale):
-                finished.append(Finished(hand[1].id, hand[1].token, self.draw(st.sampled_from(OUTCOMES))))
+                finished.append(Finished(hand[1].id, hand[1].token, self.random.choice(OUTCOMES)))
         lane = session.lane(0)
         if not self.lives(session):
             with pytest.raises(SessionLost):
@@ -155,7 +168,7 @@ class Acts:
         if not hand:
             return
         session, job = hand
-        progress = Progress(done=self.draw(st.integers(1, 9)))
+        progress = Progress(done=self.random.randint(1, 9))
         checkpoint = f'{{"value":{int(progress.done)}}}' if self.chance(2) else ""
         line = (LogLevel.INFO, "here", "", "", now_ms())
         report = Report(id=job.id, token=job.token, progress=progress, checkpoint=checkpoint, logs=[line])
@@ -220,7 +233,7 @@ class Acts:
         self.world.wait(self.worker().rouse(QUEUES))
 
     def replace_worker(self) -> None:
-        number = self.draw(st.integers(0, 1))
+        number = self.random.randint(0, 1)
         gone, lives = self.sessions[number], self.lives(self.sessions[number])
         if lives and self.chance(2):
             self.abandon(gone)
@@ -240,7 +253,7 @@ class Acts:
     # Upkeep
 
     def let_time_pass(self) -> None:
-        self.world.advance(self.draw(st.sampled_from([500, 2_000, 4_000])))
+        self.world.advance(self.random.choice([500, 2_000, 4_000]))
         if self.chance(2):
             before_ms = self.world.now_ms()
             self.world.wait(self.world.broker.promote_due())
@@ -304,10 +317,10 @@ class Acts:
             self.world.pushed(self._read(fields), answer[0], before_ms, deadline_ms)
 
     def _read(self, fields: tuple[Any, ...]) -> Push:
-        job_id, run, _, _, _, due_ms, _, _, attempts, uncharged, crashes, recoveries, checkpoint, version = fields
+        job_id, run, _, _, _, due_ms, _, _, attempts, uncharged, crashes, recoveries, checkpoint, version, end = fields
         return Push(
             spec=self.world.specs[job_id], run=run, attempts=attempts, uncharged=uncharged, crashes=crashes,
-            recoveries=recoveries, checkpoint=checkpoint, version=version, due_ms=due_ms,
+            recoveries=recoveries, checkpoint=checkpoint, version=version, due_ms=due_ms, cancelled=end,
         )  # fmt: skip
 
     def somebody_believes_in_an_older_epoch(self) -> None:
@@ -319,7 +332,7 @@ class Acts:
 
     def damage(self) -> None:
         """Damage a job; whoever comes across it sets it aside, and the reconciler puts it back."""
-        world, name = self.world, self.draw(st.sampled_from("svagc"))
+        world, name = self.world, self.random.choice("svagc")
         live = [one for one, job in world.redis.jobs.items() if job.state not in FINAL and one in world.rows]
         job_id = self.one(sorted(live))
         if not job_id or world.older:
@@ -328,7 +341,7 @@ class Acts:
         if self.chance(2):
             world.client.hdel(f"{{qq}}:job:{job_id}", name)
         else:
-            world.client.hset(f"{{qq}}:job:{job_id}", name, self.draw(st.sampled_from(["", "-1", "x", "1e3"])))
+            world.client.hset(f"{{qq}}:job:{job_id}", name, self.random.choice(["", "-1", "x", "1e3"]))
         assert world.wait(world.broker.cancel([job_id])) == [Cancelling.UNKNOWN]
         if name == "s":  # nobody knows what it was
             world.redis.miscounted[world.specs[job_id].queue, str(job.state)] += 1

@@ -14,7 +14,7 @@ import redis
 from jobs.broker import Broker, Finished, Push, Reserved, Session, keys, scripts
 from jobs.broker.queue import PUSH_DEADLINE_MS
 from jobs.errors import EpochChanged
-from jobs.event import Due, Enqueued, Position, RetryingLater, Snoozed
+from jobs.event import Cancelled, Due, Enqueued, Position, RetryingLater, Snoozed
 from jobs.job import FINAL, Durability, JobSpec, State
 from jobs.store.fold import AttemptRow, Fold, JobRow
 from tests.factories import make_settings, make_worker_info
@@ -58,6 +58,10 @@ class World:
         self.rows: dict[str, JobRow] = {}
         """What the store has recorded."""
         self.attempts: dict[tuple[str, int, int], AttemptRow] = {}
+        self.requests: dict[str, int] = {}
+        """Which runs are to be cancelled, as the store knows."""
+        self.untold: set[str] = set()
+        """Jobs whose request Redis has not heard of in this epoch."""
         self.unrecorded: list[tuple[Entry, Any]] = []
         self.recorded: Entry = (0, 0)
         self.tokens: set[str] = set()
@@ -138,7 +142,7 @@ class World:
     def pushed(self, push: Push, answer: str, before_ms: int, deadline_ms: int) -> None:
         """Compare the answer to a push with the model's."""
         after_ms, job_id = self.now_ms(), push.spec.id
-        events = self.observe()
+        events = [event for event in self.observe() if not (push.cancelled and isinstance(event, Cancelled))]
         expected = {deepcopy(self.redis).push(push, at_ms, deadline_ms) for at_ms in (before_ms, after_ms)}
         assert answer in expected
         if answer != "NEW":
@@ -152,7 +156,7 @@ class World:
         assert event.state in {
             State.SCHEDULED if job.due_ms > at_ms else State.QUEUED for at_ms in (before_ms, after_ms)
         }
-        job.state = event.state
+        job.state = State.CANCELLED if push.cancelled else event.state
 
     def push_recovered(self, job_id: str) -> str:
         """Push what the store knows of a job that Redis may have lost, as the reconciler does."""
@@ -167,8 +171,26 @@ class World:
             checkpoint=row.checkpoint or "",
             version=row.version,
             due_ms=row.due_ms or 0 if row.state in (State.SCHEDULED, State.RETRYING) else 0,
+            cancelled=job_id in self.requested(),
         )
         return self.push(push, recovered=True)
+
+    # Cancelling
+
+    def requested(self) -> set[str]:
+        """Return what is to be cancelled and has not ended, as far as the store knows."""
+        return {job_id for job_id in self.unfinished() if self.requests.get(job_id) == self.rows[job_id].run}
+
+    def cancel(self, job_id: str, run: int) -> str:
+        (answer,) = self.wait(self.broker.cancel([job_id], [run]))
+        assert answer == self.redis.cancel(job_id, run)
+        return str(answer)
+
+    def cancel_known(self) -> list[str]:
+        """Bring to Redis what is to be cancelled; return what it does not know."""
+        self.untold.clear()
+        requested = sorted(self.requested())
+        return [job_id for job_id in requested if self.cancel(job_id, self.rows[job_id].run) == "UNKNOWN"]
 
     # Epochs
 
@@ -190,6 +212,7 @@ class World:
         assert self.wait(self.broker.discard(ended)) == len(removed)
         for job_id in removed:
             del self.story.states[job_id]
+        self.cancel_known()
         for job_id in self.unfinished():
             assert self.push_recovered(job_id) in ("NEW", "KNOWN")
 
@@ -246,6 +269,9 @@ class World:
         suspects, others = self.redis.expected(session.id, want, queues, suspects_max)
         assert (sum(job.crashes >= 2 for job in step.reserved), len(step.reserved)) == (suspects, suspects + others)
         assert self.tokens.isdisjoint(job.token for job in step.reserved), "a token was given twice"
+        if not self.older:
+            again = self.requested() & {job.id for job in step.reserved}
+            assert again <= self.untold, "what is to be cancelled is handed out"
         self.tokens |= {job.token for job in step.reserved}
         self.redis.reserve(session.id, step.reserved, suspects_max)
         self.hands += [(session, job) for job in step.reserved]
@@ -292,8 +318,10 @@ class World:
             assert job.push.run == row.run
             if version >= self.broker.epoch * 1_000_000 and not self.older:
                 assert row.version == version
-                assert row.state == str(job.state)
-                if (job_id, row.run) not in self.forgetful:
+                forgetful = (job_id, row.run) in self.forgetful
+                # that a job is to be cancelled does not tell in which of its attempts it is
+                assert row.state == str(job.state) or (forgetful and job.cancel_requested)
+                if not forgetful:
                     assert (row.crashes, row.uncharged) == (job.crashes, job.uncharged)
                     assert row.attempts == row.attempt_base + job.attempts
 

@@ -95,6 +95,8 @@ class Redis:
             crashes=push.crashes,
             checkpoint=push.checkpoint,
         )
+        if push.cancelled:
+            self.jobs[job_id].to(State.CANCELLED)
         return "NEW"
 
     def discard(self, job_id: str, run: int) -> bool:
@@ -105,10 +107,16 @@ class Redis:
         self.tombstones[job_id] = run
         return True
 
-    def cancel(self, job_id: str) -> str:
+    def cancel(self, job_id: str, run: int) -> str:
+        """Say how it should be answered to cancel a run; 0: whichever there is."""
         job = self.jobs.get(job_id)
+        newest = job.push.run if job else self.tombstones.get(job_id, -1)
+        if newest < run:
+            return "UNKNOWN"
         if job is None:
-            return "FINAL" if job_id in self.tombstones else "UNKNOWN"
+            return "UNKNOWN" if newest < 0 else "FINAL"
+        if run and newest > run:
+            return "FINAL"
         if job.state in WAITING:
             job.to(State.CANCELLED)
             return "CANCELLED"
