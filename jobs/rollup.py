@@ -181,6 +181,11 @@ class Figures(msgspec.Struct):
         self.run_ms += duration_ms
         self.runs.add(duration_ms)
 
+    def compute(self, cpu_us: int) -> None:
+        """Count the processor time of one attempt, in microseconds."""
+        self.cpu_us += min(max(0, cpu_us), LONGEST_MS * 1000)
+        self.cpu_known += 1
+
     def enter(self, state: str, by: int) -> None:
         """Count that a job came into (1) or left (-1) a state that is not final."""
         name = ENTERED[state]

@@ -56,11 +56,13 @@ class AttemptRow(msgspec.Struct):
     started_ms: int
     finished_ms: int | None
     error: str | None
+    cpu_us: int | None = None
 
     def follow(self, later: AttemptRow) -> None:
         """Take over what came later. An attempt ends once; record.py says the same in SQL."""
         if self.state == AttemptState.ACTIVE:
             self.state, self.finished_ms, self.error = later.state, later.finished_ms, later.error
+            self.cpu_us = later.cpu_us
             self.worker = later.worker or self.worker
             self.started_ms = min(self.started_ms, later.started_ms)
 
@@ -210,15 +212,25 @@ class Fold:
         if number != row.attempts:
             self._lose(row, event)
         if number > row.attempts or _is_open(row, number):
-            self.tally.ended(event, state, row.started_ms if number == row.attempts else None)
+            # Of a worker that is lost nobody can tell what it took.
+            cpu_us = None if isinstance(event, events.Reaped) else event.cpu_us
+            self.tally.ended(event, state, row.started_ms if number == row.attempts else None, cpu_us)
             row.attempts = number
             row.uncharged += not counts
-            self._close(row, event, number, state, error)
+            self._close(row, event, number, state, error, cpu_us)
         row.worker = None
 
-    def _close(self, row: JobRow, event: events.Event, number: int, state: AttemptState, error: str | None) -> None:
+    def _close(  # noqa: PLR0913, PLR0917  # what is known of an attempt that ends
+        self,
+        row: JobRow,
+        event: events.Event,
+        number: int,
+        state: AttemptState,
+        error: str | None,
+        cpu_us: int | None = None,
+    ) -> None:
         # Where the start was never recorded, the end is all that is known.
-        self._attempt(AttemptRow(event.job, row.run, number, state, None, event.at_ms, event.at_ms, error))
+        self._attempt(AttemptRow(event.job, row.run, number, state, None, event.at_ms, event.at_ms, error, cpu_us))
 
     def _attempt(self, attempt: AttemptRow) -> None:
         key = (attempt.job_id, attempt.run, attempt.number)

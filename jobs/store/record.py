@@ -40,9 +40,10 @@ _UPSERT_ATTEMPT = Insert(
         Column("started_ms", BIG),
         Column("finished_ms", BIG),
         Column("error"),
+        Column("cpu_us", BIG),
     ),
     "ON CONFLICT (job_id, run, number) DO UPDATE SET"
-    " state = excluded.state, finished_ms = excluded.finished_ms, error = excluded.error,"
+    " state = excluded.state, finished_ms = excluded.finished_ms, error = excluded.error, cpu_us = excluded.cpu_us,"
     " worker = COALESCE(excluded.worker, attempt.worker),"
     " started_ms = CASE WHEN attempt.started_ms < excluded.started_ms"
     " THEN attempt.started_ms ELSE excluded.started_ms END"

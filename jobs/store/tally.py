@@ -57,10 +57,12 @@ class Tally:
         if ready_ms is not None:
             figures.wait(event.at_ms - ready_ms)
 
-    def ended(self, event: Event, state: AttemptState, started_ms: int | None) -> None:
+    def ended(self, event: Event, state: AttemptState, started_ms: int | None, cpu_us: int | None = None) -> None:
         """Count an attempt that ends; `started_ms` is None where its start was never recorded."""
         figures = self._of(event)
         figures.end_attempt(state)
+        if cpu_us is not None:
+            figures.compute(cpu_us)
         if started_ms is None:
             figures.started += 1
         else:

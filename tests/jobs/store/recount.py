@@ -84,6 +84,9 @@ class Recount:
             if one.state != AttemptState.ACTIVE and (known is None or known[0] == AttemptState.ACTIVE):
                 if name := ENDS.get(one.state):
                     setattr(figures, name, getattr(figures, name) + 1)
+                if one.cpu_us is not None:
+                    figures.cpu_us += one.cpu_us
+                    figures.cpu_known += 1
                 if known is not None:
                     figures.run(event.at_ms - known[1])
 
