@@ -18,6 +18,7 @@ from collections import Counter
 
 import structlog
 
+from jobs.adoption import Adoption
 from jobs.broker import Broker, Cancelling, Pushed
 from jobs.cancel import Canceller
 from jobs.clock import Clock, now_ms
@@ -48,6 +49,7 @@ class Reconciler(Loop):
         self._broker = broker
         self._pushed_at = 0.0
         self._full = ""
+        self._adoption = Adoption(store, broker)
         self._rescue = Rescue(store, broker, clock)
         self._canceller = Canceller(store, broker)
         self._cancelled_id = ""
@@ -57,6 +59,8 @@ class Reconciler(Loop):
     async def turn(self) -> float:
         """Look at the epoch; from time to time push what was accepted and never reached Redis, or was lost there."""
         if not await self._epoch_holds():
+            if not await self._adoption.is_settled():
+                return INTERVAL_S
             await self._raise_epoch()
         try:
             await self._fill()

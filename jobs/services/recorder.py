@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import structlog
 
+from jobs.adoption import Adoption
 from jobs.broker import Broker
 from jobs.errors import Stale
 from jobs.event import Position
@@ -34,9 +35,11 @@ class Recorder(Loop):
         self._broker = broker
         self._position: Position | None = None
         self._leads = True
+        self._adoption = Adoption(store, broker)
 
     async def turn(self) -> float:
         """Record one batch; as a follower, look whether the leader still moves."""
+        await self._adoption.settle()
         position = await self._store.history.position()
         if not self._leads and position != self._position:
             self._position = position

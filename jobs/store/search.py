@@ -175,6 +175,10 @@ class Search:
         sql = "SELECT id, run FROM job WHERE state IN ('COMPLETED', 'CANCELLED', 'DEAD') AND "
         return {row["id"]: row["run"] for row in await self._by_id(sql, "id", ids)}
 
+    async def known_among(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the jobs that history has."""
+        return {row["id"] for row in await self._by_id("SELECT id FROM job WHERE ", "id", ids)}
+
     async def _jobs(self, rows: Sequence[Row]) -> list[Job]:
         reader = Reader(JOB, job_of)
         jobs = reader.all(rows)

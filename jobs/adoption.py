@@ -1,0 +1,72 @@
+"""After a restore: what Redis still has of the time since the backup becomes history again.
+
+A restored database distrusts every Redis (the run_id of its epoch is empty). Before the next epoch begins, jobs that
+were accepted after the backup and are in Redis still are accepted anew, and the recorder reads what is left in the
+stream. So what ended since is not pushed again, as far as the stream tells of it; what it does not tell of runs again.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from jobs.broker import Broker
+from jobs.broker.spec import specs
+from jobs.event import Position
+from jobs.job import Durability
+from jobs.store import Accepted, Store
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1_000
+
+
+class Adoption:
+    """Looks once whether the store was restored, and takes in what it does not know. Any number may do so at a time."""
+
+    def __init__(self, store: Store, broker: Broker) -> None:
+        self._store = store
+        self._broker = broker
+        self._done = False
+        self._until: Position | None = None
+
+    async def settle(self) -> None:
+        """Return once history has the jobs that only Redis knew. Raises Unavailable; to be called again then."""
+        if not self._done and await self._is_restored():
+            await self._adopt()
+        self._done = True
+
+    async def is_settled(self) -> bool:
+        """Tell whether history has also all events that were in the stream. Raises Unavailable."""
+        await self.settle()
+        if not await self._is_restored():
+            return True
+        if self._until is None:
+            self._until = await self._broker.stream.last()
+            await self._tell_gap()
+        return not self._until.ms or await self._store.history.position() >= self._until
+
+    async def _is_restored(self) -> bool:
+        number, run_id = await self._store.epoch.current()
+        return number > 0 and not run_id
+
+    async def _adopt(self) -> None:
+        adopted, refused, cursor = 0, 0, 0
+        while True:
+            cursor, ids = await self._broker.ids(cursor=cursor, limit=BATCH)
+            known = await self._store.search.known_among(ids)
+            found = await specs(self._broker, [job_id for job_id in ids if job_id not in known])
+            # Jobs of durability MEMORY come with their events.
+            outcomes = await self._store.accept.accept_many(
+                [one for one in found if one.durability is Durability.STORE]
+            )
+            taken = sum(isinstance(one, Accepted) and not one.duplicate for one in outcomes)
+            adopted, refused = adopted + taken, refused + len(outcomes) - taken
+            if cursor == 0:
+                break
+        if adopted or refused:
+            log.warning("store.adopted", jobs=adopted, refused=refused)
+
+    async def _tell_gap(self) -> None:
+        first, position = await self._broker.stream.first(), await self._store.history.position()
+        if first and first > position and not await self._broker.stream.is_whole():
+            log.warning("store.restored_with_a_gap", recorded=str(position), next=str(first))
