@@ -115,7 +115,7 @@ class World:
     # The store and its recorder
 
     def record(self) -> None:
-        fold = Fold(self.rows)
+        fold = Fold(self.rows, {spec.id: (spec.queue, spec.task) for spec in self.specs.values()})
         for entry, event in self.unrecorded:
             fold.add(event)
             self.recorded = max(self.recorded, entry)
