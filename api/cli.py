@@ -202,6 +202,7 @@ def bench(
 for noun, commands in (("job", job.app), ("queue", queue.app), ("task", task.app), ("event", event.app)):
     app.add_typer(commands, name=noun, rich_help_panel=AT_THE_API)
 app.add_typer(worker_client.app, name="worker")
+app.command(rich_help_panel=AT_THE_API)(health)
 
 
 def _settings(process: str, *, tasks: list[str] | None = None, **options: Path | str | int | None) -> Settings:

@@ -7,6 +7,7 @@ from typing import Self
 
 from jobs.broker import Broker
 from jobs.clock import Clock, NewId, new_id, now_ms
+from jobs.collectors import Collectors
 from jobs.commands import Commands
 from jobs.commands.gate import Gate
 from jobs.commands.parts import Parts
@@ -17,6 +18,7 @@ from jobs.newest import Newest
 from jobs.probe import Health
 from jobs.published import Published
 from jobs.queries import (
+    HealthQueries,
     JobQueries,
     QuarantineQueries,
     Queries,
@@ -27,6 +29,7 @@ from jobs.queries import (
     SlowQueryQueries,
     WorkerQueries,
 )
+from jobs.recent import Recent
 from jobs.settings import Settings
 from jobs.store import Store
 
@@ -57,7 +60,9 @@ class Client:
             )
         )
         self.fleet = Fleet(store, broker, wait_max_s=settings.health_wait_max_s)
+        present = Recent(Collectors(store, broker, clock).collect)
         self.queries = Queries(
+            health=HealthQueries(store, present, clock),
             job=JobQueries(store, newest),
             queue=QueueQueries(store, broker, self.fleet),
             task=TaskQueries(published),
@@ -67,7 +72,7 @@ class Client:
             slow_query=SlowQueryQueries(store),
             retention=RetentionQueries(store, broker, replay_window_s=settings.replay_window_s),
         )
-        self.feed = Feed(store, broker, newest)
+        self.feed = Feed(store, broker, newest, present)
 
     @classmethod
     async def open(cls, settings: Settings, *, clock: Clock = now_ms, new_id: NewId = new_id) -> Self:

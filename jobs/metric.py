@@ -149,6 +149,17 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.before is None or self.after is None else self.after - self.before
 
 
+class SeriesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure over time: from `since_ms` on and before `until_ms`, step by step."""
+
+    metric: Metric
+    since_ms: int
+    until_ms: int
+    step_ms: int
+    queue: str | None = None
+    """Of this queue alone, where the metric is one of queues."""
+
+
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A figure in the snapshots of one step of time."""
 

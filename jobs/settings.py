@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """
     health_wait_max_s: float = Field(default=300.0, gt=0.0)
     """A queue in which a job that could run has waited for longer is degraded."""
+    snapshot_every_s: float = Field(default=300.0, ge=1.0)
+    """How often the figures of the whole system are written down, besides at the start of the services."""
     metrics_open: bool = False
     """Whether /metrics and /health/queues answer without a token. They name queues, tasks and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -107,13 +109,13 @@ class Settings(BaseSettings):
         """Where `queueql up` keeps the admin token that it made up."""
         return self.data / TOKEN_FILE
 
-    @field_validator("tasks", "queues", "allowed_hosts", mode="before")
-    @classmethod
     @property
     def backup_folder(self) -> Path:
         """Where backups are made."""
         return self.backup_dir or self.data / "backups"
 
+    @field_validator("tasks", "queues", "allowed_hosts", mode="before")
+    @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -265,3 +265,32 @@ subscription EventLive($where: JobWhere, $jobIds: [ID!], $after: Cursor) {
     + _PROGRESS
     + _FAILURE
 )
+
+HEALTH = """
+query Health {
+  systemHealth {
+    at
+    faults { collector reason }
+    queues {
+      total { ...JobFigureParts }
+      each { name jobs { ...JobFigureParts } }
+    }
+    workers { total active idle stuck slots running processedHour failedHour averageRun }
+    database {
+      dialect sizeBytes freeBytes walBytes connections connectionsActive connectionsMax
+      poolSize poolActive poolIdle poolWaiting queries slowQueries queriesMinute averageQuery
+    }
+    redis {
+      isConnected version uptime memoryUsedBytes memoryMaxBytes hitRate keys connections operationsPerSecond
+      evicted isAppendOnly isAppendOk policy
+    }
+    recorder { lagEvents lag streamEntries streamBytes isHolding }
+    processes {
+      total { count cpu memoryBytes loopLag }
+      each { kind host pid version startedAt cpu memoryBytes loopLag faults pool { size active waiting averageQuery } }
+    }
+    errors { deadHour notificationsFailedHour }
+  }
+}
+fragment JobFigureParts on JobFigures { waiting delayed active blocked completed failed cancelled dead }
+"""

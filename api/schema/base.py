@@ -38,6 +38,7 @@ from api.schema.retention import RetentionQuery
 from api.schema.retention_mutation import RetentionMutation
 from api.schema.scalars import FOR_TASKS, SCALARS
 from api.schema.slow_query import SlowQueryMutation, SlowQueryQuery
+from api.schema.snapshot import SnapshotQuery, SnapshotSubscription
 from api.schema.task import TaskQuery
 from api.schema.viewer import ViewerQuery
 from api.schema.worker import WorkerQuery, WorkerSubscription
@@ -65,6 +66,8 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
         case "RetentionPolicy":
             what, _, queue = key.partition(":")
             return await context.client.queries.retention.get(context.viewer, what, queue)
+        case "HealthSnapshot":
+            return await context.client.queries.health.get(context.viewer, key)
         case "Worker":
             return await context.client.queries.worker.get(context.viewer, key)
         case "Attempt":
@@ -78,7 +81,17 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
 
 
 @strawberry.type
-class Query(JobQuery, QuarantineQuery, QueueQuery, RetentionQuery, SlowQueryQuery, TaskQuery, WorkerQuery, ViewerQuery):
+class Query(
+    JobQuery,
+    QuarantineQuery,
+    QueueQuery,
+    RetentionQuery,
+    SlowQueryQuery,
+    SnapshotQuery,
+    TaskQuery,
+    WorkerQuery,
+    ViewerQuery,
+):
     """Everything that can be read."""
 
     @strawberry.field(graphql_type=Node | None)
@@ -114,7 +127,9 @@ class Mutation(
 
 
 @strawberry.type
-class Subscription(JobSubscription, EventSubscription, LogSubscription, QueueSubscription, WorkerSubscription):
+class Subscription(
+    JobSubscription, EventSubscription, LogSubscription, QueueSubscription, SnapshotSubscription, WorkerSubscription
+):
     """Everything that can be followed live."""
 
 

@@ -9,6 +9,7 @@ from jobs.feed.batch import EventBatch, Gap, GapReason
 from jobs.feed.events import EventSubscription
 from jobs.feed.facts import FactBook
 from jobs.feed.filter import EventFilter
+from jobs.feed.health import HealthStates, HealthSubscription, SnapshotStates
 from jobs.feed.hub import Hub
 from jobs.feed.job import JobSubscription, Watches
 from jobs.feed.listing import ListedPage, ListStates, ListSubscription
@@ -20,7 +21,9 @@ from jobs.job import LogLevel
 from jobs.line import Lines
 from jobs.newest import Newest
 from jobs.page import Direction
+from jobs.recent import Recent
 from jobs.roster import Roster
+from jobs.snapshot import Snapshot
 from jobs.store import Store
 from jobs.viewer import Permission, Viewer, authorise
 from jobs.where import JobWhere
@@ -31,6 +34,7 @@ __all__ = [
     "Feed",
     "Gap",
     "GapReason",
+    "HealthSubscription",
     "JobSubscription",
     "ListSubscription",
     "ListedPage",
@@ -46,7 +50,7 @@ __all__ = [
 class Feed:
     """The third door. All subscriptions of a process share one reader of the stream."""
 
-    def __init__(self, store: Store, broker: Broker, newest: Newest) -> None:
+    def __init__(self, store: Store, broker: Broker, newest: Newest, present: Recent[Snapshot]) -> None:
         self._broker = broker
         self._newest = newest
         self.hub = Hub(broker, FactBook(broker, newest))
@@ -56,6 +60,8 @@ class Feed:
         self._logs = LogTails(self._recorded, store, newest)
         self._queues = QueueStates(self.hub, Lines(store, broker))
         self._roll_call = RollCall(Roster(broker))
+        self._health = HealthStates(present)
+        self._snapshots = SnapshotStates(store)
 
     def job_events(
         self, viewer: Viewer, where: JobWhere | None = None, after: str | None = None, job_ids: Collection[str] = ()
@@ -111,6 +117,16 @@ class Feed:
         authorise(viewer, Permission.READ)
         return WorkersSubscription(self._roll_call, limit)
 
+    def health(self, viewer: Viewer) -> HealthSubscription:
+        """Subscribe to the whole system: as it is now, then every two seconds. Raises Forbidden."""
+        authorise(viewer, Permission.READ)
+        return self._health.watch()
+
+    def snapshots(self, viewer: Viewer) -> HealthSubscription:
+        """Subscribe to the newest snapshot: the one there is, then each that is taken. Raises Forbidden."""
+        authorise(viewer, Permission.READ)
+        return self._snapshots.watch()
+
     @property
     def watched(self) -> int:
         """How many subscriptions to single jobs there are."""
@@ -123,11 +139,13 @@ class Feed:
 
     @property
     def followed(self) -> int:
-        """How many subscriptions to lists, logs and queues there are."""
-        return self._lists.count + self._logs.count + self._queues.count
+        """How many subscriptions to lists, logs, queues and the whole system there are."""
+        return self._lists.count + self._logs.count + self._queues.count + self._health.count + self._snapshots.count
 
     async def close(self) -> None:
         """End all subscriptions and stop reading."""
+        await self._health.close()
+        await self._snapshots.close()
         await self._queues.close()
         await self._lists.close()
         await self._logs.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.queries.health import HealthQueries
 from jobs.queries.job import JobQueries
 from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
@@ -13,6 +14,7 @@ from jobs.queries.worker import Worker, WorkerQueries
 
 from jobs.store import SlowQuery
 __all__ = [
+    "HealthQueries",
     "JobQueries",
     "QuarantineQueries",
     "Queries",
@@ -42,8 +44,10 @@ class Queries:
         token: TokenQueries,
         quarantine: QuarantineQueries,
         retention: RetentionQueries,
+        health: HealthQueries,
     ) -> None:
         self.job = job
+        self.health = health
         self.queue = queue
         self.task = task
         self.worker = worker

@@ -7,6 +7,8 @@ import asyncio
 import structlog
 
 from jobs.broker import Broker
+from jobs.clock import now_ms
+from jobs.collectors import Collectors
 from jobs.lookout import Lookout
 from jobs.probe import Health
 from jobs.probe_port import Probe
@@ -17,6 +19,7 @@ from jobs.services.reaper import Reaper
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
+from jobs.services.snapshotter import Snapshotter
 from jobs.services.trimmer import Trimmer
 from jobs.settings import Settings
 from jobs.snapshot import ProcessKind
@@ -38,6 +41,7 @@ class Services:
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),
+            Snapshotter(store, Collectors(store, broker, now_ms), every_s=settings.snapshot_every_s),
             Herald(ProcessKind.SERVICES, store, broker, parts=self._turning),
             Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]

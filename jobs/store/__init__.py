@@ -27,6 +27,7 @@ from jobs.store.search import Search, Unfinished
 from jobs.store.server import Server
 from jobs.store.slow_query import SlowQueries, SlowQuery
 from jobs.store.snapshot import Snapshots
+from jobs.store.sums import Sums
 from jobs.store.token import TokenKind, Tokens
 
 __all__ = [
@@ -66,6 +67,7 @@ class Store:
         self.server = Server(database)
         self.slow = SlowQueries(database, clock)
         self.snapshots = Snapshots(database)
+        self.sums = Sums(database, clock)
         self._check = Check("store", self._ask)
         self.backups = Backups(database)
         self.sums = Sums(database, clock)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from jobs.errors import InvalidCursor
-from jobs.metric import Metric, SeriesPoint
+from jobs.metric import SeriesPoint, SeriesRequest
 from jobs.page import Direction, Page, PageRequest
 from jobs.snapshot import Snapshot
 from jobs.store.cursor import Cursors, Keyset
@@ -78,20 +78,15 @@ class Snapshots:
         rows = await self._database.fetch(f"{_SELECT}{found.text()} {keyset.order('id')}", found.values)
         return keyset.page(rows, _snapshot, lambda row: cursors.write(row["id"]))
 
-    async def series(
-        self, metric: Metric, since_ms: int, until_ms: int, step_ms: int, queue: str | None = None
-    ) -> list[SeriesPoint]:
-        """Return a figure from `since_ms` on and before `until_ms`, step by step.
-
-        Steps without it are left out. `queue`: of this queue alone, where the metric is one of queues.
-        """
-        values: list[Any] = [since_ms, until_ms, step_ms]
-        section = metric.place[0]
-        if queue is None:
-            figure = _path(self._database.dialect, section, metric.place[1:])
+    async def series(self, asked: SeriesRequest) -> list[SeriesPoint]:
+        """Return a figure over time; steps in which it is not known are left out."""
+        values: list[Any] = [asked.since_ms, asked.until_ms, asked.step_ms]
+        section, *place = asked.metric.place
+        if asked.queue is None:
+            figure = _path(self._database.dialect, section, place)
         else:
-            values.append(queue)
-            figure = _of_queue(self._database.dialect, metric.place[-1])
+            values.append(asked.queue)
+            figure = _of_queue(self._database.dialect, place[-1])
         sql = (
             "SELECT step, count(figure) AS number, avg(figure) AS average, min(figure) AS least, max(figure) AS most"  # noqa: S608  # names of our own columns and figures
             f" FROM (SELECT (at_ms - $1) / $3 AS step, {figure} AS figure FROM"
@@ -102,7 +97,7 @@ class Snapshots:
         rows = await self._database.fetch(sql, values)
         return [
             SeriesPoint(
-                at_ms=since_ms + row["step"] * step_ms,
+                at_ms=asked.since_ms + row["step"] * asked.step_ms,
                 count=row["number"],
                 average=float(row["average"]),
                 least=float(row["least"]),

@@ -1,0 +1,157 @@
+"""`queueql health`: the figures of the whole system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from api.client import document
+from api.client.call import call
+from api.client.option import AsJson, Token, Url
+
+if TYPE_CHECKING:
+    from api.client.link import Link
+    from api.client.screen import Screen
+
+_JOBS = ("waiting", "delayed", "active", "blocked", "completed", "failed", "cancelled", "dead")
+
+
+def health(url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+    """Show how the whole system is: queues, workers, database, Redis, recorder and processes."""
+
+    async def command(link: Link, screen: Screen) -> None:
+        found = (await link.run(document.HEALTH, {}))["systemHealth"]
+        if screen.as_json:
+            screen.json(found)
+        else:
+            _print(screen, found)
+
+    call(command, url=url, token=token, as_json=as_json)
+
+
+def _print(screen: Screen, found: dict[str, Any]) -> None:
+    from api.client.text import length, size
+
+    _print_queues(screen, found["queues"])
+    if workers := found["workers"]:
+        screen.heading("Workers")
+        screen.facts(
+            [
+                ("Alive", f"{workers['total']:,}, {workers['active']:,} with jobs, {workers['stuck']:,} stuck"),
+                ("Jobs", f"{workers['running']:,} of {workers['slots']:,} at a time"),
+                ("Last hour", f"{_count(workers['processedHour'])} attempts, {_count(workers['failedHour'])} failed"),
+                ("Average run", length(workers["averageRun"])),
+            ]
+        )
+    if database := found["database"]:
+        screen.heading("Database")
+        screen.facts(
+            [
+                ("Kind", database["dialect"]),
+                ("Size", size(database["sizeBytes"])),
+                ("Free", size(database["freeBytes"])),
+                ("Write-ahead log", size(database["walBytes"])),
+                ("Connections", _connections(database)),
+                ("Pools", _pools(database)),
+                (
+                    "Last minute",
+                    f"{_count(database['queriesMinute'])} queries, {length(database['averageQuery'])} each",
+                ),
+                ("Slow queries", _count(database["slowQueries"])),
+            ]
+        )
+    _print_redis(screen, found["redis"])
+    if recorder := found["recorder"]:
+        screen.heading("Recorder")
+        held = "; no jobs are started until it has caught up" if recorder["isHolding"] else ""
+        screen.facts(
+            [
+                ("Behind", f"{recorder['lagEvents']:,} events, {length(recorder['lag'])}{held}"),
+                ("Stream", f"{_count(recorder['streamEntries'])} entries, {size(recorder['streamBytes'])}"),
+            ]
+        )
+    _print_processes(screen, found["processes"])
+    if found["errors"]:
+        screen.heading("Last hour")
+        screen.facts([("Dead jobs", _count(found["errors"]["deadHour"]))])
+    if found["faults"]:
+        screen.heading("Not known")
+        screen.facts([(fault["collector"], fault["reason"]) for fault in found["faults"]])
+
+
+def _print_queues(screen: Screen, queues: dict[str, Any] | None) -> None:
+    from api.client.screen import Column
+
+    if queues is None:
+        return
+    columns = [Column("QUEUE", folds=True), *(Column(name.upper(), right=True) for name in _JOBS)]
+    rows = [(one["name"], *(_count(one["jobs"][name]) for name in _JOBS)) for one in queues["each"]]
+    if len(rows) > 1:
+        rows.append(("all", *(_count(queues["total"][name]) for name in _JOBS)))
+    screen.table(columns, rows, "No queues.")
+
+
+def _print_redis(screen: Screen, redis: dict[str, Any] | None) -> None:
+    from api.client.text import length, size
+
+    screen.heading("Redis")
+    if redis is None or not redis["isConnected"]:
+        screen.line("It does not answer.")
+        return
+    disk = "not written" if not redis["isAppendOnly"] else "written" if redis["isAppendOk"] else "WRITES FAIL"
+    most = f" of {size(redis['memoryMaxBytes'])}" if redis["memoryMaxBytes"] else ""
+    screen.facts(
+        [
+            ("Version", f"{redis['version']}, up for {length(redis['uptime'])}"),
+            ("Memory", size(redis["memoryUsedBytes"]) + most),
+            ("Hit rate", "" if redis["hitRate"] is None else f"{redis['hitRate']:.0%}"),
+            ("Keys", f"{_count(redis['keys'])}, {_count(redis['evicted'])} evicted"),
+            ("Connections", _count(redis["connections"])),
+            ("Commands", f"{_count(redis['operationsPerSecond'])} per second"),
+            ("Disk", disk),
+            ("Policy", redis["policy"]),
+        ]
+    )
+
+
+def _print_processes(screen: Screen, processes: dict[str, Any] | None) -> None:
+    from api.client.screen import Column
+    from api.client.text import length, safe, size
+
+    if processes is None:
+        return
+    screen.heading("Processes")
+    columns = [
+        Column("PROCESS"), Column("PID", rank=1), Column("HOST", rank=3, folds=True), Column("CPU", right=True),
+        Column("MEMORY", right=True), Column("LAG", rank=2, right=True), Column("CONNECTIONS", rank=4, right=True),
+        Column("FAULTS", folds=True),
+    ]  # fmt: skip
+    rows = [
+        (
+            one["kind"],
+            str(one["pid"]),
+            safe(one["host"]),
+            "-" if one["cpu"] is None else f"{one['cpu'] * 100:.0f}%",
+            size(one["memoryBytes"]),
+            length(one["loopLag"]),
+            _count(one["pool"] and one["pool"]["size"]),
+            safe(" ".join(one["faults"])),
+        )
+        for one in processes["each"]
+    ]
+    screen.table(columns, rows, "No process says how it is.")
+
+
+def _connections(database: dict[str, Any]) -> str:
+    if database["connections"] is None:
+        return ""
+    return f"{database['connections']}, {database['connectionsActive']} busy, {database['connectionsMax']} allowed"
+
+
+def _pools(database: dict[str, Any]) -> str:
+    if database["poolSize"] is None:
+        return ""
+    return f"{database['poolSize']}, {database['poolActive']} in use, {database['poolWaiting']} callers wait"
+
+
+def _count(value: str | int | None) -> str:
+    return "-" if value is None else f"{int(value):,}"

@@ -1,0 +1,115 @@
+"""Collecting: every figure of the system, each from its source, side by side.
+
+A collector that fails, or takes too long, leaves its figures out and says why; the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from jobs.broker import Broker
+from jobs.broker.figures import recorder_figures, redis_figures
+from jobs.broker.process import Processes
+from jobs.clock import Clock
+from jobs.errors import QueueQLError, StoreUnavailable
+from jobs.line import Lines, Queue
+from jobs.roster import Roster
+from jobs.section import error_figures, process_section, queue_section, with_pools, with_workers, worker_figures
+from jobs.snapshot import RecorderFigures, RedisFigures, Snapshot
+from jobs.store import Store
+from jobs.store.sums import Ended
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 5.0
+"""How long each collector may take; a call to Redis gives up earlier by itself."""
+
+T = TypeVar("T")
+
+
+class Collectors:
+    """Collects. Any number may do so at a time, in any process; none of them changes anything."""
+
+    def __init__(self, store: Store, broker: Broker, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._store = store
+        self._broker = broker
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._lines = Lines(store, broker)
+        self._roster = Roster(broker)
+        self._processes = Processes(broker)
+        self._names: Sequence[str] = ()
+        self._failing: set[str] = set()
+
+    async def collect(self) -> Snapshot:
+        """Return how the system is now. Never raises: what is not known is None, and named in `faults`."""
+        at_ms, began_s = self._clock(), time.monotonic()
+        faults: dict[str, str] = {}
+        async with asyncio.TaskGroup() as side_by_side:
+
+            def start(name: str, collect: Callable[[], Awaitable[T]]) -> asyncio.Task[T | None]:
+                return side_by_side.create_task(self._try(faults, name, collect))
+
+            queues, ended = start("queues", self._queues), start("ended", self._ended)
+            workers, hour = start("workers", self._roster.all), start("attempts", self._store.sums.last_hour)
+            database, redis = start("database", self._store.server.figures), start("redis", self._redis)
+            recorder, processes = start("recorder", self._recorder), start("processes", self._processes.all)
+        took_ms = round(1000 * (time.monotonic() - began_s))
+        alive = with_workers(processes.result(), workers.result())
+        return Snapshot(
+            at_ms=at_ms,
+            took_ms=took_ms,
+            queues=queue_section(queues.result(), ended.result()),
+            workers=worker_figures(workers.result(), hour.result()),
+            database=with_pools(database.result(), alive),
+            redis=redis.result() or RedisFigures(connected=False),
+            recorder=recorder.result(),
+            processes=process_section(alive),
+            errors=error_figures(hour.result()),
+            faults=dict(sorted(faults.items())),
+        )
+
+    async def _try(self, faults: dict[str, str], name: str, collect: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = await collect()
+        except TimeoutError:
+            self._fail(faults, name, f"This took longer than {self._timeout_s:g} seconds.")
+        except QueueQLError as error:
+            self._fail(faults, name, str(error))
+        except Exception as error:  # whatever it is, the other figures are wanted all the same
+            self._fail(faults, name, f"{type(error).__name__}; the log of the process says more.", error)
+        else:
+            if name in self._failing:
+                self._failing.discard(name)
+                log.info("collector.works_again", collector=name)
+            return found
+        return None
+
+    def _fail(self, faults: dict[str, str], name: str, why: str, error: Exception | None = None) -> None:
+        faults[name] = why
+        if name not in self._failing:  # once per outage, however many look
+            self._failing.add(name)
+            log.warning("collector.failed", collector=name, error=why, exc_info=error)
+
+    async def _queues(self) -> list[Queue]:
+        try:
+            self._names = await self._lines.names()
+        except StoreUnavailable:
+            if not self._names:  # queues are never removed, so those that are known are still there
+                raise
+        return await self._lines.read(self._names)
+
+    async def _ended(self) -> dict[str, Ended]:
+        return await self._store.sums.ended(await self._lines.names())
+
+    async def _redis(self) -> RedisFigures:
+        return await redis_figures(self._broker)
+
+    async def _recorder(self) -> RecorderFigures:
+        return await recorder_figures(self._broker, await self._store.history.position())

@@ -1,0 +1,78 @@
+"""Sums over rollups, against rows that the test wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.rollup import Histogram
+from jobs.store import Store, sums
+from jobs.store.rollup import DAY_S, HOUR_S, MINUTE_S
+from jobs.store.sums import Ended, Sums
+
+NOW_MS = 1_700_000_040_123
+MINUTE_MS = 60_000
+
+
+async def roll(store: Store, span_s: int, at_ms: int, queue: str, task: str = "", **figures: object) -> None:
+    names = ["span_s", "at_ms", "queue", "task", *figures]
+    values = [span_s, at_ms, queue, task, *figures.values()]
+    numbers = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    async with store._database.transaction() as transaction:
+        await transaction.execute(
+            f"INSERT INTO rollup ({', '.join(names)}) VALUES ({numbers})",  # noqa: S608  # names of our own columns
+            values,
+        )
+
+
+async def bury(store: Store, queue: str, number: int, state: str = "DEAD") -> None:
+    async with store._database.transaction() as transaction:
+        for one in range(number):
+            await transaction.execute(
+                "INSERT INTO job (id, task, queue, state, priority, args, max_attempts, backoff, timeout_s, durability,"
+                " metadata, created_ms, updated_ms, finished_ms)"
+                " VALUES ($1, 't', $2, $3, 2, '{}', 1, '{}', 1, 'STORE', '{}', 1, 1, 1)",
+                (f"{queue}-{state}-{one}", queue, state),
+            )
+
+
+async def test_ends_are_added_up_by_queue(store: Store) -> None:
+    for day in range(3):
+        await roll(store, DAY_S, day * DAY_S * 1000, "a", completed=10, dead=2, cancelled=1)
+        await roll(store, DAY_S, day * DAY_S * 1000, "a", "task", completed=10, dead=2, cancelled=1)
+        await roll(store, DAY_S, day * DAY_S * 1000, "", completed=99)
+    await roll(store, HOUR_S, 0, "a", completed=10)
+    await roll(store, DAY_S, 0, "b", completed=5)
+    await bury(store, "a", 4)
+    await bury(store, "a", 3, "COMPLETED")
+    assert await store.sums.ended(["a", "b", "new"]) == {
+        "a": Ended(completed=30, failed=6, cancelled=3, dead=4),
+        "b": Ended(completed=5, failed=0, cancelled=0, dead=0),
+        "new": Ended(completed=0, failed=0, cancelled=0, dead=0),
+    }
+    assert await store.sums.ended([]) == {}
+
+
+async def test_the_dead_are_counted_up_to_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "LIMIT 10000" in sums._ENDED
+    monkeypatch.setattr(sums, "_ENDED", sums._ENDED.replace("LIMIT 10000", "LIMIT 3"))
+    await bury(store, "a", 5)
+    await bury(store, "b", 2)
+    ended = await store.sums.ended(["a", "b"])
+    assert (ended["a"].dead, ended["b"].dead) == (3, 2)
+
+
+async def test_the_last_hour_is_sixty_minutes(store: Store) -> None:
+    first_ms = NOW_MS // MINUTE_MS * MINUTE_MS - 59 * MINUTE_MS
+    runs = {"run_ms": 1_000, "runs": str(Histogram.of([400, 600]))}
+    await roll(store, MINUTE_S, first_ms - MINUTE_MS, "", completed=1_000)
+    await roll(store, MINUTE_S, first_ms, "", completed=3, failed=2, dead=1, **runs)
+    await roll(store, MINUTE_S, NOW_MS // MINUTE_MS * MINUTE_MS, "", completed=4, **runs)
+    await roll(store, MINUTE_S, first_ms, "a", completed=100)
+    await roll(store, HOUR_S, first_ms, "", completed=100)
+    hour = await Sums(store._database, lambda: NOW_MS).last_hour()
+    assert (hour.completed, hour.failed, hour.dead, hour.average_run_ms) == (7, 2, 1, 500)
+
+
+async def test_an_hour_in_which_nothing_ran_has_no_average(store: Store) -> None:
+    hour = await store.sums.last_hour()
+    assert (hour.completed, hour.failed, hour.dead, hour.average_run_ms) == (0, 0, 0, None)
