@@ -9,8 +9,10 @@ from typing import Protocol
 
 from jobs.store.database import Database, Transaction
 
-HOLD_S = 0.012
-"""No further step begins once a transaction is so old: with its last step and its commit it is to take 20 ms."""
+TARGET_S = 0.020
+"""What one transaction is to take, its commit included."""
+SHARE_MIN_S, SHARE_MAX_S = 0.002, 0.015
+"""What its steps may take of that. The rest is for the commit, which on a slow disk takes the most."""
 STEP_S = 0.004
 """What one step is to take."""
 STEP_MIN, STEP_MAX = 100, 2_000
@@ -35,18 +37,24 @@ class Sweep(Protocol):
 
 
 class Pace:
-    """How many rows one step takes, so that it takes as long as it should on this machine at this time."""
+    """How many rows one step takes, and how long steps go on, on this machine at this time."""
 
     def __init__(self) -> None:
         self.rows = STEP_MIN
+        self.share_s = SHARE_MIN_S
 
-    def note(self, rows: int, took_s: float) -> None:
+    def note_step(self, rows: int, took_s: float) -> None:
         """Learn from a step. It grows slowly and shrinks at once."""
         if rows:
             factor = min(2.0, max(0.1, STEP_S / max(took_s, 1e-6)))
             # A step that was cut short, since there was not more to remove, says nothing about larger ones.
             largest = max(self.rows, 2 * rows)
             self.rows = int(min(STEP_MAX, largest, max(STEP_MIN, rows * factor)))
+
+    def note_transaction(self, took_s: float) -> None:
+        """Learn from a transaction and its commit."""
+        factor = min(1.25, max(0.1, TARGET_S / max(took_s, 1e-6)))
+        self.share_s = min(SHARE_MAX_S, max(SHARE_MIN_S, self.share_s * factor))
 
 
 async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.monotonic) -> AsyncGenerator[int, None]:
@@ -63,9 +71,10 @@ async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.
                 rows, records = await what.step(transaction, pace.rows)
                 removed += records
                 now_s = monotonic()
-                pace.note(rows, now_s - step_s)
+                pace.note_step(rows, now_s - step_s)
                 step_s = now_s
-                goes_on = what.has_found and now_s - began_s < HOLD_S
+                goes_on = what.has_found and now_s - began_s < pace.share_s
         held_s = monotonic() - began_s
+        pace.note_transaction(held_s)
         yield removed
         await asyncio.sleep(max(PAUSE_MIN_S, held_s))

@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.errors import SettingInvalid
-from tests.bench import engine, store, subscriptions
+from tests.bench import cleaning, engine, growth, store, subscriptions
 
 BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
+    "cleaning": cleaning.run,
     "engine": engine.run,
+    "growth": growth.run,
     "store": store.run,
     "subscriptions": subscriptions.run,
 }
+OF_THE_STORE = {"cleaning", "growth", "store"}
+"""Benches that take a number of rows, and a database."""
 
 
 def run(name: str, *, as_json: bool, jobs: int, rows: int, database: str) -> None:
@@ -28,7 +32,7 @@ def run(name: str, *, as_json: bool, jobs: int, rows: int, database: str) -> Non
         raise SettingInvalid(f"There is no bench {name!r}; there is: {', '.join(BENCHES)}.")
     load = os.getloadavg()[0]
     whole = {"jobs": -(-jobs // engine.CHUNK) * engine.CHUNK}
-    figures = asyncio.run(BENCHES[name](**({"rows": rows, "database": database} if name == "store" else whole)))
+    figures = asyncio.run(BENCHES[name](**({"rows": rows, "database": database} if name in OF_THE_STORE else whole)))
     figures |= {"cores": os.cpu_count(), "load_before": round(load, 2)}
     if as_json:
         typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())

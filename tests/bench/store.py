@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +19,7 @@ from jobs.queries.job import COUNT_MAX
 from jobs.store import Store
 from jobs.where import JobWhere, TimeRange
 from tests.bench import fill
+from tests.bench.database import at
 from tests.bench.filters import times, values
 
 RUNS = 20
@@ -226,22 +224,13 @@ def _found(answer: Any) -> int:
             return answer is not None
 
 
-@contextmanager
-def _database(url: str) -> Iterator[str]:
-    if url:
-        yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="qq-bench-") as name:
-        yield f"sqlite://{Path(name) / 'bench.db'}"
-
-
 async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[str, Any]:
     """Time every query over a database with `rows` jobs: a new one of SQLite, or `database`, which is filled if empty.
 
     `above` names the queries of which more than 5 % took longer than 20 ms; those of the services, which read a
     thousand jobs at a time and nobody waits for, are timed but not held to that.
     """
-    with _database(database) as url:
+    with at(database) as url:
         began = time.perf_counter()
         await fill.fill(url, rows)
         fill_s = time.perf_counter() - began

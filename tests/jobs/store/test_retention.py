@@ -224,7 +224,7 @@ def _batches(store: Store, policy: Policy) -> Any:
 async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.store.pace.HOLD_S", 0.0)
+    monkeypatch.setattr("jobs.store.pace.SHARE_MAX_S", 0.0)
     await past.ended(*[ago(2 * DAY_S)] * 300, tags=("t",), lines=2)
     batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
     removed = await anext(batches)

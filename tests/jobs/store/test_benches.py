@@ -1,0 +1,30 @@
+"""The benches of retention run, and count what they say they count."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.retention import Kind, Policy
+from tests.bench import cleaning, growth
+
+
+async def test_the_growth_of_a_database_levels_off(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "ROUND", 100)
+    monkeypatch.setattr(growth, "BATCH", 50)
+    policies = (Policy(kind=Kind.COMPLETED, keep_s=1_000), Policy(kind=Kind.DEAD, keep_count=2))
+    monkeypatch.setattr(growth, "POLICIES", policies)
+    figures = await growth.run(rows=2_000, database=empty_url)
+    points = list(figures["timed"].values())
+    assert [point["jobs"] for point in points] == list(range(100, 2_001, 100))
+    for table in ("job", "job_tag", "attempt", "log_line"):
+        assert points[11][table] == points[-1][table] > points[4][table]
+    assert figures["removed"] == 2_000 - points[-1]["job"]
+
+
+@pytest.mark.timeout(60)
+async def test_waits_are_measured_while_jobs_are_removed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleaning, "ALONE_S", 0.2)
+    figures = await cleaning.run(rows=2_000, database=database_url)
+    assert figures["removed"] > 1_500
+    assert figures["transactions"] > 1
+    assert figures["timed"]["while cleaning"]["accepted"] > 0
