@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.system.chaos.check import check
-from tests.system.chaos.client import Ack, Answers
+from tests.system.chaos.client import Ack, Answers, CancelAck
 from tests.system.chaos.evidence import Evidence
 from tests.system.chaos.ledger import Line
 from tests.system.chaos.plan import PlannedJob
@@ -75,7 +75,7 @@ def honest() -> Evidence:
         *seen(6, "Enqueued", "Started", "Completed"),
         *seen(7, "Enqueued", "Started", "Completed"),
     ]
-    answers = Answers(cancelled={"job-4": "CANCELLED"})
+    answers = Answers(cancelled={"job-4": CancelAck("CANCELLED", SECOND_0 + 2)})
     for number in tasks:
         answers.acks[number].append(Ack(f"job-{number}", duplicate=False, at_s=SECOND_0))
     return Evidence(
@@ -125,6 +125,15 @@ def add(evidence: Evidence, kind: str, number: int, version: int) -> None:
     evidence.subscribers[0].append(Seen(f"Job{kind}", f"job-{number}", 1, version))
 
 
+def complete_in_spite(evidence: Evidence, *, began_s: float, ended_s: float) -> None:
+    """Let the job that was to be cancelled complete, where the answer was that it ran."""
+    evidence.answers.cancelled["job-4"] = CancelAck("ACTIVE", SECOND_0 + 2)
+    attempt = {"startedAt": moment(began_s), "finishedAt": moment(ended_s)}
+    nodes = [{"run": 1, "number": 1, "state": "COMPLETED", "error": None} | attempt]
+    change(evidence, 4, state="COMPLETED", result=4, attemptCount=1, attempts={"nodes": nodes})
+    evidence.ledger.extend(ran(4, "begin", "end", at_s=began_s))  # type: ignore[attr-defined]  # it is a list
+
+
 LIES: dict[str, tuple[Lie, str]] = {
     "an accepted job is gone": (lambda e: e.history.pop("job-1"), "history does not know it"),
     "a job was never accepted": (lambda e: e.answers.acks.pop(1), "never accepted"),
@@ -140,6 +149,18 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a job that died of nothing": (lambda e: change(e, 1, state="DEAD", reason="POISON"), "does not explain"),
     "a neighbour of a pill that died": (lambda e: change(e, 2, state="DEAD", reason="POISON"), "does not explain"),
     "a cancelled job that completed": (lambda e: change(e, 4, state="COMPLETED", result=4), "does not explain"),
+    "a cancelled job that was recovered and completed": (
+        lambda e: change(e, 4, state="COMPLETED", result=4, recoveries=1), "does not explain"
+    ),
+    "a job that began after it was to be cancelled, and completed": (
+        lambda e: complete_in_spite(e, began_s=2.5, ended_s=3.0), "does not explain"
+    ),
+    "a job that ran on long after it was to be cancelled": (
+        lambda e: complete_in_spite(e, began_s=1.0, ended_s=15.0), "does not explain"
+    ),
+    "a cancelled job that began": (
+        lambda e: e.ledger.extend(ran(4, "begin", at_s=2.5)), "began 0.50 s after its cancel"
+    ),
     "another job's result": (lambda e: change(e, 1, result=2), "has the result"),
     "a pill that was called so too early": (lambda e: change(e, 3, crashes=2), "killed 3 processes"),
     "a pill that killed a fourth time": (
@@ -202,6 +223,15 @@ def test_what_is_missing_is_excused_by_a_gap_that_was_announced() -> None:
     # A gap excuses what is missing where it stands, and nothing else.
     record.insert(0, record.pop(place))
     assert any("something is missing" in text for text in check(evidence))
+
+
+def test_a_job_that_ended_before_it_heard_of_its_cancel_is_no_lie() -> None:
+    evidence = honest()
+    complete_in_spite(evidence, began_s=1.5, ended_s=2.5)
+    for record in evidence.subscribers:
+        place = next(i for i, item in enumerate(record) if (item.kind, item.job) == ("JobCancelled", "job-4"))
+        record[place : place + 1] = seen(4, "Enqueued", "Started", "CancelRequested", "Completed")[1:]  # type: ignore[index]  # it is a list
+    assert check(evidence) == []
 
 
 def test_attempts_that_history_lost_are_excused_by_a_recovery() -> None:

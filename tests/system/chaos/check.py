@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from tests.system.chaos import ledger
+from tests.system.chaos.cancel import CLOCK_S, begun_after, may_complete, seconds
 from tests.system.chaos.client import Ack
 from tests.system.chaos.evidence import LASTING, Evidence
 from tests.system.chaos.plan import PlannedJob
@@ -24,8 +24,6 @@ UNVERSIONED = {"JobProgressed", "JobLogged"}
 BEFORE_ALL = -1
 PROBE = "probe"
 KEYS_MAX_BYTES = 64 * 1024
-CLOCK_S = 0.05
-"""How far the clocks of processes of one machine may seem apart."""
 
 COMPLETED = ("COMPLETED", None)
 EXHAUSTED = ("DEAD", "ATTEMPTS_EXHAUSTED")
@@ -63,6 +61,8 @@ def check(evidence: Evidence) -> list[str]:
             found.append(f"{_name(job)} is in history, and nobody was told of it.")
             continue
         found += _ended(job, planned[job["id"]], evidence)
+        ack = evidence.answers.cancelled.get(job["id"])
+        found += [f"{_name(job)} {text}" for text in begun_after(ack, lines.get((job["id"], 1), []))]
         for run in range(1, job["run"] + 1):
             found += _attempts(job, run, lines.get((job["id"], run), []), lost=lost)
     found += _keys_were_unique(evidence, planned)
@@ -124,8 +124,7 @@ def _ended(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> Iterato
 
 def _allowed(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> set[tuple[str, str | None]]:
     ends = ENDS.get(job["task"], {COMPLETED})
-    # A cancel that came too late was answered so. One that Redis forgot before history had it may be lost.
-    if plan.act == "cancel" and (evidence.answers.cancelled.get(job["id"]) == "ENDED" or job["recoveries"]):
+    if plan.act == "cancel" and may_complete(job, evidence.answers.cancelled.get(job["id"])):
         return ends | {COMPLETED}
     return ends
 
@@ -199,16 +198,12 @@ def _keys_were_unique(evidence: Evidence, planned: dict[str, PlannedJob]) -> Ite
     for job_id, plan in planned.items():
         job = evidence.history[job_id]
         if plan.key and job["finishedAt"] and job_id in begun and not job["recoveries"]:
-            spans[plan.key].append((begun[job_id], _seconds(job["finishedAt"]), job_id))
+            spans[plan.key].append((begun[job_id], seconds(job["finishedAt"]), job_id))
     for key, jobs in spans.items():
         jobs.sort()
         for (_, ended_s, one), (began_s, _, other) in pairwise(jobs):
             if began_s < ended_s - CLOCK_S:
                 yield f"{other} began {ended_s - began_s:.2f} s before {one} had ended, which has the same key, {key}."
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
 
 
 # Live

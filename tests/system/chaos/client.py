@@ -31,7 +31,7 @@ mutation Enqueue($jobs: [JobEnqueueInput!]!) {
 }
 """
 _CANCEL = """
-mutation Cancel($id: ID!) { jobCancel(input: {id: $id}) { job { state } userErrors { code message } } }
+mutation Cancel($id: ID!) { jobCancel(input: {id: $id}) { job { state cancelRequested } userErrors { code message } } }
 """
 _RETRY = """
 mutation Retry($id: ID!) { jobRetry(input: {id: $id}) { job { run } userErrors { code message } } }
@@ -48,14 +48,22 @@ class Ack:
     at_s: float
 
 
+@dataclass(frozen=True)
+class CancelAck:
+    """An answer to a cancel: the state that the job was shown in, or ENDED."""
+
+    state: str
+    at_s: float
+
+
 @dataclass
 class Answers:
     """What the clients were told."""
 
     acks: dict[int, list[Ack]] = field(default_factory=lambda: defaultdict(list))
     """By the job's number."""
-    cancelled: dict[str, str] = field(default_factory=dict)
-    """What a cancel was answered with last: CANCELLED, ACTIVE (asked to stop), or ENDED."""
+    cancelled: dict[str, CancelAck] = field(default_factory=dict)
+    """What a cancel was answered with."""
     retried: set[str] = field(default_factory=set)
     refused: Counter[str] = field(default_factory=Counter)
     """Answers that promised nothing, by their code; UNKNOWN: no answer came."""
@@ -149,13 +157,17 @@ class Client:
 
     async def _cancel(self, job_id: str) -> None:
         payload = (await self._caller.ask(_CANCEL, {"id": job_id}))["jobCancel"]
+        now_s = time.time()
         if payload["userErrors"]:
             code = payload["userErrors"][0]["code"]
             if code != "INVALID_STATE":
                 raise Refused(code, payload["userErrors"][0]["message"])
-            self._answers.cancelled[job_id] = "ENDED"
-        else:
-            self._answers.cancelled[job_id] = payload["job"]["state"]
+            self._answers.cancelled[job_id] = CancelAck("ENDED", now_s)
+            return
+        job = payload["job"]
+        self._answers.cancelled[job_id] = CancelAck(job["state"], now_s)
+        if job["state"] != "CANCELLED" and not job["cancelRequested"]:
+            self._answers.given_up.append(f"{job_id} was to be cancelled and is shown as {job}.")
 
     async def _retry(self, job_id: str) -> None:
         """Wait for the end of the first run, and ask for a second one until there is one."""
