@@ -27,6 +27,7 @@ from jobs.store.search import Search, Unfinished
 from jobs.store.server import Server
 from jobs.store.slow_query import SlowQueries, SlowQuery
 from jobs.store.snapshot import Snapshots
+from jobs.store.statistics import Statistics
 from jobs.store.sums import Sums
 from jobs.store.token import TokenKind, Tokens
 
@@ -65,6 +66,7 @@ class Store:
         self.retention = Retention(database)
         self._clock = clock
         self.server = Server(database)
+        self.statistics = Statistics(database)
         self.slow = SlowQueries(database, clock)
         self.snapshots = Snapshots(database)
         self.sums = Sums(database, clock)

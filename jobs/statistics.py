@@ -1,0 +1,135 @@
+"""What is asked of statistics, and what they answer: windows, and how they are put together from spans. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+import msgspec
+
+from jobs.rollup import Figures
+
+
+class Span(IntEnum):
+    """A length of time that figures are kept of, in seconds; spans begin at multiples of it (UTC)."""
+
+    MINUTE = 60
+    """From one minute to the next."""
+    HOUR = 3_600
+    """From one hour to the next."""
+    DAY = 86_400
+    """From one day to the next."""
+
+    @property
+    def ms(self) -> int:
+        """Its length in milliseconds."""
+        return self * 1000
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """Spans side by side."""
+
+    span: Span
+    from_ms: int
+    until_ms: int
+
+
+class Window(msgspec.Struct, frozen=True):
+    """From a moment on until another one, which is not within it any more."""
+
+    from_ms: int
+    until_ms: int
+    precision: Span = Span.MINUTE
+    """Its ends are as asked for, but for so much."""
+
+    @property
+    def length_s(self) -> float:
+        """How long it is."""
+        return (self.until_ms - self.from_ms) / 1000
+
+    def tiles(self) -> Iterator[Tile]:
+        """Cover a window that begins and ends at whole minutes by the fewest spans."""
+        yield from _tiles(self.from_ms, self.until_ms, [Span.DAY, Span.HOUR, Span.MINUTE])
+
+    def before(self) -> Window:
+        """Return the window of the same length that ends where this one begins."""
+        return Window(2 * self.from_ms - self.until_ms, self.from_ms, self.precision)
+
+
+def _tiles(from_ms: int, until_ms: int, spans: list[Span]) -> Iterator[Tile]:
+    if from_ms >= until_ms:
+        return
+    span, *finer = spans
+    first, last = -(-from_ms // span.ms) * span.ms, until_ms // span.ms * span.ms
+    if first >= last:
+        yield from _tiles(from_ms, until_ms, finer)
+        return
+    yield from _tiles(from_ms, first, finer)
+    yield Tile(span, first, last)
+    yield from _tiles(last, until_ms, finer)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Since when there are figures of each minute and of each hour; before, only coarser ones are left."""
+
+    minutes_ms: int
+    """Begins an hour."""
+    hours_ms: int
+    """Begins a day."""
+
+    def precision(self, at_ms: int) -> Span:
+        """Return the finest span there is at a moment."""
+        if at_ms >= self.minutes_ms:
+            return Span.MINUTE
+        return Span.HOUR if at_ms >= self.hours_ms else Span.DAY
+
+    def down(self, at_ms: int) -> tuple[int, Span]:
+        """Return the last moment up to this one that figures tell of, and how precise that is."""
+        at_ms -= at_ms % Span.MINUTE.ms
+        precision = self.precision(at_ms)
+        found_ms = at_ms - at_ms % precision.ms
+        return found_ms, precision if found_ms < at_ms else Span.MINUTE
+
+    def window(self, from_ms: int, until_ms: int) -> Window:
+        """Return the smallest window that has this one within it and that figures tell of."""
+        begin_ms, coarse = self.down(from_ms)
+        end_ms, other = self.down(until_ms)
+        if end_ms < until_ms:
+            end_ms += self.precision(end_ms).ms
+        return Window(begin_ms, end_ms, max(coarse, other))
+
+    def step(self, wanted: Span, from_ms: int) -> Span:
+        """Return the step that a series from a moment on can have."""
+        return max(wanted, self.precision(from_ms - from_ms % wanted.ms))
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What statistics are to be about: None stands for all."""
+
+    queue: str | None = None
+    task: str | None = None
+    by_queue: bool = False
+    """Apart for each queue."""
+    by_task: bool = False
+    """Apart for each task."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one queue, task and time."""
+
+    queue: str | None
+    """None where it is about all of them."""
+    task: str | None
+    at_ms: int
+    """When its time begins."""
+    figures: Figures
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of a window."""
+
+    window: Window
+    step: Span | None
+    """Length of the spans that they are about; None: the window as a whole."""
+    parts: list[Part]
+    """By queue, task and time, without those in which nothing happened."""
