@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from api.auth import Authenticator, Hosts
+from api.compression import Compression
 from api.errors import away, formatted, problem
 from api.gate import Gate
 from api.health import Health, QueuesHealth
@@ -33,7 +33,7 @@ from jobs.errors import Unavailable
 from jobs.lookout import Lookout
 from jobs.settings import Settings
 
-_COMPRESSED = Middleware(GZipMiddleware, minimum_size=1_024, compresslevel=1)
+_COMPRESSED = Middleware(Compression)
 """Streams of events pass through as they are. Level 1 takes half the time of level 6, for answers an eighth larger."""
 
 

@@ -18,22 +18,31 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    IntValueNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
+    VariableNode,
     parse,
     validate,
 )
+
+from jobs.page import PAGE_DEFAULT, PAGE_MAX
 
 TOKENS_MAX = 10_000
 DEPTH_MAX = 20
 ALIASES_MAX = 200
 FIELDS_MAX = 1_000
 DIRECTIVES_MAX = 200
+COST_MAX = 100_000
+"""Values that a result may have, as far as the document tells; a search counts as `SEARCH_COST` of them."""
+SEARCH_COST = 1_000
 ERRORS_MAX = 20
 
 _CACHED_DOCUMENTS = 500
 _CACHED_LENGTH = 20_000
 _INTROSPECTION = frozenset({"__schema", "__type"})
+_CONNECTION = frozenset({"nodes", "edges"})
 
 TOO_DEEP = "The document is nested too deeply."
 
@@ -103,6 +112,7 @@ class Size(NamedTuple):
     fields: int = 0
     aliases: int = 0
     directives: int = 0
+    cost: int = 0
 
 
 def exceeded(document: DocumentNode) -> Iterator[str]:
@@ -114,10 +124,15 @@ def exceeded(document: DocumentNode) -> Iterator[str]:
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode)
     ]
-    limits = Size(DEPTH_MAX, FIELDS_MAX, ALIASES_MAX, DIRECTIVES_MAX)
+    limits = Size(DEPTH_MAX, FIELDS_MAX, ALIASES_MAX, DIRECTIVES_MAX, COST_MAX)
     for name, limit in zip(Size._fields, limits, strict=True):
         most = max((getattr(size, name) for size in sizes), default=0)
-        if most > limit:
+        if most > limit and name == "cost":
+            yield (
+                f"The document may cost {most:,} points; {limit:,} are allowed: ask for fewer items of a list, "
+                "less of each, or fewer lists."
+            )
+        elif most > limit:
             what = "is nested" if name == "depth" else "has"
             unit = "levels deep" if name == "depth" else name
             yield f"The document {what} more than {limit:,} {unit}."
@@ -135,7 +150,7 @@ class _Ruler:
         """Fields as they stand in the source, those of introspection too."""
 
     def measure(self, selection_set: SelectionSetNode | None, *, exempt: bool = False) -> Size:
-        depth = fields = aliases = directives = 0
+        depth = fields = aliases = directives = cost = 0
         for node in selection_set.selections if selection_set else ():
             one, inside, here = 0, exempt, Size(directives=len(node.directives or ()))
             if isinstance(node, FragmentSpreadNode):
@@ -145,7 +160,7 @@ class _Ruler:
                     self.written += 1
                     one = 1
                     inside = exempt or node.name.value in _INTROSPECTION
-                    here = Size(1, 1, 1 if node.alias else 0, here.directives)
+                    here = Size(1, 1, 1 if node.alias else 0, here.directives, 1 + _search_cost(node))
                 size = self.measure(node.selection_set, exempt=inside)  # type: ignore[attr-defined]  # all but spreads have one
             if exempt:
                 continue
@@ -155,7 +170,8 @@ class _Ruler:
             fields += size.fields + here.fields
             aliases += size.aliases + here.aliases
             directives += size.directives + here.directives
-        return Size(depth, fields, aliases, directives)
+            cost += size.cost * _items(node) + here.cost
+        return Size(depth, fields, aliases, directives, cost)
 
     def _fragment(self, name: str) -> Size:
         if name not in self._measured:
@@ -163,3 +179,22 @@ class _Ruler:
             node = self._fragments.get(name)
             self._measured[name] = self.measure(node.selection_set) if node else Size()
         return self._measured[name]
+
+
+def _items(node: Node) -> int:
+    """Return how many items a field may have: those of a list are asked for with `first` or `last`."""
+    if not isinstance(node, FieldNode) or node.selection_set is None:
+        return 1
+    given = {argument.name.value: argument.value for argument in node.arguments or ()}
+    for name in ("first", "last"):
+        value = given.get(name)
+        if isinstance(value, IntValueNode):
+            return min(PAGE_MAX, max(1, int(value.value[:9])))
+        if isinstance(value, VariableNode):
+            return PAGE_MAX
+    inner = (one.name.value for one in node.selection_set.selections if isinstance(one, FieldNode))
+    return PAGE_DEFAULT if _CONNECTION & set(inner) else 1
+
+
+def _search_cost(node: FieldNode) -> int:
+    return SEARCH_COST if any(argument.name.value == "where" for argument in node.arguments or ()) else 0

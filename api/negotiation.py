@@ -26,7 +26,7 @@ class Accepted:
     @classmethod
     def read(cls, header: str | None) -> Accepted:
         """Read an Accept header. Without one, or where anything will do, the answer is application/json."""
-        ranges = _ranges(header or "*/*")
+        ranges = qualities(header or "*/*")
         best, best_quality = None, 0.0
         for form in _FORMS:
             quality = _quality(form, ranges)
@@ -36,7 +36,8 @@ class Accepted:
         return cls(best, ranges.get(EVENTS, 0.0) > 0, ranges.get(HTML, 0.0) > 0)
 
 
-def _ranges(header: str) -> dict[str, float]:
+def qualities(header: str) -> dict[str, float]:
+    """Read a header of the Accept family: what is listed in it, and how much it is wanted; 0: not at all."""
     found: dict[str, float] = {}
     for part in header.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -98,6 +98,7 @@ class Client:
     async def close(self) -> None:
         """End the subscriptions, push what waits, and close both connections, in this order."""
         await self.feed.close()
+        await self.queries.token.close()
         await self.fleet.close()
         await self.pusher.stop()
         await self.broker.close()

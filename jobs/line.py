@@ -8,6 +8,8 @@ import msgspec
 
 from jobs.broker import Broker
 from jobs.job import FINAL, State
+from jobs.recent import Recent
+from jobs.roster import Roster
 from jobs.store import Store
 
 
@@ -20,15 +22,24 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lines:
-    """Reads every queue that ever had a job, with its live counts. Raises Unavailable."""
+    """Reads queues with their live counts. Raises Unavailable."""
 
     def __init__(self, store: Store, broker: Broker) -> None:
         self._store = store
         self._broker = broker
+        self._roster = Roster(broker)
+        self._served = Recent(self._read_served)
 
     async def names(self) -> list[str]:
-        """Return the names of all queues, in order."""
+        """Return the names of all queues that ever had a job, in order."""
         return sorted(await self._store.search.queues())
+
+    async def known(self) -> list[str]:
+        """Return the names of all queues, those too that never had a job but are served by a worker, in order."""
+        return sorted({*await self._store.search.queues(), *await self._served.get()})
+
+    async def _read_served(self) -> set[str]:
+        return {name for worker in await self._roster.all() for name in worker.queues}
 
     async def read(self, names: Sequence[str]) -> list[Queue]:
         """Return queues of which it is known that they exist."""

@@ -18,6 +18,8 @@ from jobs.errors import SettingInvalid
 PREFIX = "QUEUEQL_"
 TOKEN_FILE = "admin-token"  # noqa: S105  # the name of a file
 """In the data folder: the admin token that `queueql up` made up."""
+ADDRESS_FILE = "address"
+"""In the data folder: the URL of the API while `queueql up` runs it."""
 
 _SCHEMES = {
     "redis_url": ("redis://", "rediss://", "unix://"),
@@ -108,6 +110,11 @@ class Settings(BaseSettings):
     def token_file(self) -> Path:
         """Where `queueql up` keeps the admin token that it made up."""
         return self.data / TOKEN_FILE
+
+    @property
+    def address_file(self) -> Path:
+        """Where `queueql up` says which URL its API has."""
+        return self.data / ADDRESS_FILE
 
     @property
     def backup_folder(self) -> Path:

@@ -35,11 +35,22 @@ def find(url: str | None = None, token: str | None = None) -> Address:
     The admin token of this machine is sent to this machine only.
     """
     settings = load(None, url=url, token=token)
-    base = _base(settings)
-    secret, source = _token(settings, is_near=_is_near(base, settings))
+    beside = _beside(settings)
+    base = beside or _base(settings)
+    secret, source = _token(settings, is_near=bool(beside) or _is_near(base, settings))
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
         raise SettingInvalid(f"The token from {source} is none: it has characters that no token has.")
     return Address(base, secret, source)
+
+
+def _beside(settings: Settings) -> str:
+    """Return where the `queueql up` of the data folder says that its API is; empty where something else is said."""
+    if {"url", "host", "port"} & settings.model_fields_set:
+        return ""
+    try:
+        return settings.address_file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _base(settings: Settings) -> str:

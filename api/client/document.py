@@ -96,14 +96,20 @@ JOB_LOGS = (
     """
 query JobLogs($id: ID!, $after: Cursor, $level: LogLevel!) {
   job(id: $id) {
-    state
-    attempts(last: 1) { nodes { run finishedAt } }
-    run attemptCount
     logs(first: 100, after: $after, levelMin: $level) {
-      edges { cursor node { ...LineParts } }
-      pageInfo { hasNextPage }
+      nodes { ...LineParts }
+      pageInfo { hasNextPage endCursor }
     }
   }
+}
+"""
+    + _LINE
+)
+
+LOG_LIVE = (
+    """
+subscription LogLive($id: ID!, $after: Cursor, $level: LogLevel!) {
+  jobLogs(id: $id, after: $after, levelMin: $level) { edges { cursor node { ...LineParts } } }
 }
 """
     + _LINE
@@ -243,7 +249,7 @@ subscription EventLive($where: JobWhere, $jobIds: [ID!], $after: Cursor) {
       node {
         __typename jobId run version at
         job { task }
-        ... on JobEnqueued { state queue priority firstDueAt: dueAt recovered }
+        ... on JobEnqueued { state queue priority waitsUntil recovered }
         ... on JobStarted { attempt worker }
         ... on JobProgressed { attempt progress { ...ProgressParts } }
         ... on JobLogged { attempt level message context stack }
@@ -254,7 +260,7 @@ subscription EventLive($where: JobWhere, $jobIds: [ID!], $after: Cursor) {
         ... on JobReaped { attempt crashes worker }
         ... on JobDied { attempt reason error { ...FailureParts } }
         ... on JobCancelled { attempt }
-        ... on JobQuarantined { damage: reason record }
+        ... on JobQuarantined { damage record }
       }
     }
     endCursor

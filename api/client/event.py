@@ -33,9 +33,6 @@ _GAPS = {
     "UNREADABLE": "they cannot be read",
     LOST: "the connection broke",
 }
-_RENAMED = {"firstDueAt": "dueAt", "damage": "reason"}
-"""Fields that needed another name in the document, since types of events disagree about them."""
-
 _STYLES = {"Completed": "green", "Died": "red", "Retrying": "yellow", "Reaped": "yellow", "Cancelled": "yellow"}
 
 
@@ -106,7 +103,7 @@ def _print_cursor(screen: Screen, cursor: str, *, is_first: bool) -> None:
 
 
 def _print(screen: Screen, edge: dict[str, Any]) -> None:
-    event = {_RENAMED.get(name, name): value for name, value in edge["node"].items()}
+    event = edge["node"]
     if screen.as_json:
         screen.json({**event, "cursor": edge["cursor"]})
         return
@@ -123,7 +120,7 @@ def _print(screen: Screen, edge: dict[str, Any]) -> None:
 
 def _enqueued(event: dict[str, Any]) -> str:
     again = ", from history" if event["recovered"] else ""
-    due = f" until {form.local(event['dueAt'])}" if event["dueAt"] else ""
+    due = f" until {form.local(event['waitsUntil'])}" if event["waitsUntil"] else ""
     return f"{event['state']}{due} in {form.safe(event['queue'])}{again}"
 
 
@@ -138,7 +135,7 @@ _DESCRIBED: dict[str, Callable[[dict[str, Any]], str]] = {
     "JobReaped": lambda event: f"attempt {event['attempt']} was lost with its worker",
     "JobReleased": lambda event: f"attempt {event['attempt']} was given back",
     "JobDied": lambda event: f"{event['reason']}: {form.failure_text(event['error'])}",
-    "JobQuarantined": lambda event: form.one_line(event["reason"]),
+    "JobQuarantined": lambda event: form.one_line(event["damage"]),
 }
 
 

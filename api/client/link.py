@@ -60,19 +60,6 @@ class Link:
             raise self._unreachable(error) from None
         return self._read(status, text)
 
-    async def run_patiently(self, document: str, variables: Variables | None = None) -> dict[str, Any]:
-        """Run a query of something that goes on for long: where the API is away, wait until it is back."""
-        pauses = self._pauses()
-        while True:
-            try:
-                data = await self.run(document, variables)
-            except (ApiUnreachable, Away):
-                self._lost()
-                await asyncio.sleep(next(pauses))
-            else:
-                self._back()
-                return data
-
     async def stream(self, document: str, variables: Callable[[], Variables]) -> AsyncIterator[dict[str, Any] | None]:
         """Yield what a subscription delivers, until it ends by itself; None where it had to be begun anew.
 

@@ -36,7 +36,7 @@ from api.schema.queue import QueueQuery, QueueSubscription
 from api.schema.rescue import RescueMutation
 from api.schema.retention import RetentionQuery
 from api.schema.retention_mutation import RetentionMutation
-from api.schema.scalars import FOR_TASKS, SCALARS
+from api.schema.scalars import SCALARS
 from api.schema.slow_query import SlowQueryMutation, SlowQueryQuery
 from api.schema.snapshot import SnapshotQuery, SnapshotSubscription
 from api.schema.task import TaskQuery
@@ -143,7 +143,7 @@ def base_schema() -> GraphQLSchema:
         Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[EnqueueOptions, *USER_ERRORS, *TYPES.values(), *FOR_TASKS],
+        types=[EnqueueOptions, *USER_ERRORS, *TYPES.values()],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     schema: GraphQLSchema = made._schema

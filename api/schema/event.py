@@ -79,7 +79,9 @@ class JobEnqueued(JobEvent):
     """Name of the task."""
     priority: Priority
     """Its order within the queue."""
-    due_at: datetime | None = strawberry.field(resolver=lambda root: root.due_ms or None, graphql_type=datetime | None)
+    waits_until: datetime | None = strawberry.field(
+        resolver=lambda root: root.due_ms or None, graphql_type=datetime | None
+    )
     """When its time comes, if it waits for one."""
     recovered: bool
     """Whether it had to be put back into its queue from the history; attempts from before may be missing."""
@@ -202,7 +204,7 @@ class JobCancelled(JobEvent):
 class JobQuarantined(JobEvent):
     """The broker's record of the job could not be read; the job is put back into its queue from the history."""
 
-    reason: str
+    damage: str = strawberry.field(resolver=lambda root: root.reason, graphql_type=str)
     """What was wrong with the record."""
     record: str
     """The record as it was found, as JSON."""

@@ -59,7 +59,7 @@ class QueueQuery:
 
     @strawberry.field(graphql_type=Queue | None)
     async def queue(self, info: Info, name: str) -> QueueRecord | None:
-        """One queue, by its name; null where it does not exist.
+        """One queue, by its name; null where it never had a job and no worker serves it.
 
         Args:
             name: Its name.
@@ -75,7 +75,7 @@ class QueueQuery:
         last: int | None = None,
         before: Cursor | None = None,
     ) -> Page[QueueRecord]:
-        """All queues, by name.
+        """All queues that ever had a job or that a worker serves, by name.
 
         Args:
             first: So many from the start, 1 to 100; 20 where neither is given.

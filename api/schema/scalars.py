@@ -10,7 +10,7 @@ from typing import Any, NewType, TypeVar
 from uuid import UUID
 
 import strawberry
-from graphql import GraphQLError, ValueNode, value_from_ast_untyped
+from graphql import GraphQLError, GraphQLScalarType, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 JSON = NewType("JSON", object)
@@ -173,15 +173,16 @@ SCALARS: dict[object, ScalarDefinition] = {
         parse_value=read_duration,
         parse_literal=_literal(read_duration),
     ),
-    UUID: strawberry.scalar(
-        name="UUID",
+}
+
+FOR_TASKS = {
+    "UUID": GraphQLScalarType(
+        "UUID",
         description="A universally unique identifier in its canonical form of 36 characters.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc9562",
         serialize=str,
         parse_value=read_uuid,
         parse_literal=_literal(read_uuid),
-    ),
+    )
 }
-
-FOR_TASKS: tuple[Any, ...] = (UUID,)
-"""Scalars that only the arguments of tasks use; they are in every schema, so that tasks find them there."""
+"""Scalars that only the arguments of tasks use: they are in a schema where a task has them."""

@@ -27,6 +27,7 @@ from api.schema.args_input import ArgsInput, plain, renamed
 from api.schema.enqueue_input import EnqueueOptions, input_path
 from api.schema.job_mutation import JobEnqueuePayload, enqueue
 from api.schema.names import NameClash, camel, pascal
+from api.schema.scalars import FOR_TASKS
 from jobs.errors import RequestError
 from jobs.task import TaskDefinition
 
@@ -62,7 +63,7 @@ class TaskMutations:
                 clashes.append(NameClash(f"The task {task.name} gets no mutation of its own: {clash}."))
         base = schema.mutation_type.fields if schema.mutation_type else {}
         names = Counter([*base, *(one.name for one in made)])
-        types = Counter([*schema.type_map, *(name for one in made for name in one.types)])
+        types = Counter([*FOR_TASKS, *schema.type_map, *(name for one in made for name in one.types)])
         clear: list[TaskMutation] = []
         for one in made:
             taken = [name for name in (one.name, *sorted(one.types)) if names[name] > 1 or types[name] > 1]
@@ -93,7 +94,7 @@ def _clash(one: TaskMutation, name: str, made: Sequence[TaskMutation]) -> NameCl
 
 
 def _mutation(task: TaskDefinition, schema: GraphQLSchema) -> TaskMutation:
-    inputs = ArgsInput(task.name, task.args_schema, schema.type_map)
+    inputs = ArgsInput(task.name, task.args_schema, {**FOR_TASKS, **schema.type_map})
     name = f"{pascal(task.name)}EnqueueInput"
     if name in inputs.types:
         raise NameClash(f"a type in its arguments would be called {name}, as the input of its mutation is")

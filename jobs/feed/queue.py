@@ -25,11 +25,11 @@ class QueueStates(States[str, Queue]):
         self._hub = hub
         self._lines = lines
         self._known: set[str] = set()
-        """Queues are never removed."""
+        """A queue stays known, also where its last worker goes before it has a job."""
         hub.listen(self)
 
     def watch(self, name: str) -> QueueSubscription:
-        """Follow a queue. Raises NotFound at the first state where it never had a job."""
+        """Follow a queue. Raises NotFound at the first state where it never had a job and no worker serves it."""
         missing = NotFound(f'There is no queue "{name[:128]}".', path=("name",))
         return StateSubscription(self, name, face=lambda queue: queue.counts, missing=missing)
 
@@ -46,6 +46,6 @@ class QueueStates(States[str, Queue]):
 
     async def _read(self, keys: Sequence[str]) -> dict[str, Queue]:
         if not self._known.issuperset(keys):
-            self._known = set(await self._lines.names())
+            self._known = set(await self._lines.known())
         names = [name for name in keys if name in self._known]
         return {queue.name: queue for queue in await self._lines.read(names)}

@@ -15,7 +15,7 @@ __all__ = ["Queue", "QueueHealth", "QueueQueries", "QueueStatus"]
 
 
 class QueueQueries:
-    """Every queue that ever had a job, with its live counts."""
+    """Every queue that ever had a job or that a worker serves, with its live counts."""
 
     def __init__(self, store: Store, broker: Broker, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -24,7 +24,7 @@ class QueueQueries:
     async def page(self, viewer: Viewer, page: PageRequest) -> Page[Queue]:
         """Return a page of queues by name. Raises Forbidden, InvalidCursor, Unavailable."""
         authorise(viewer, Permission.READ)
-        names = keyset.window(await self._lines.names(), page)
+        names = keyset.window(await self._lines.known(), page)
         return Page(
             items=await self._lines.read(names.items),
             cursors=names.cursors,
@@ -33,9 +33,9 @@ class QueueQueries:
         )
 
     async def get(self, viewer: Viewer, name: str) -> Queue | None:
-        """Return a queue, None where it never had a job. Raises Forbidden, Unavailable."""
+        """Return a queue, None where it never had a job and no worker serves it. Raises Forbidden, Unavailable."""
         authorise(viewer, Permission.READ)
-        if name not in await self._lines.names():
+        if name not in await self._lines.known():
             return None
         return (await self._lines.read([name]))[0]
 

@@ -72,6 +72,7 @@ class Store:
         self.sums = Sums(database, clock)
         self._check = Check("store", self._ask)
         self.backups = Backups(database)
+        self.sums = Sums(database, clock)
 
     @classmethod
     async def open(

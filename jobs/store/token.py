@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 
 from jobs.clock import Clock, new_id
-from jobs.errors import StoreUnavailable
 from jobs.store.database import Database, Transaction
 from jobs.viewer import Role, Viewer
 
@@ -18,7 +17,7 @@ USED_MS = 60_000
 """The time of last use is written at most this often."""
 
 _OPENS = (
-    "SELECT id, name, role, last_used_ms FROM token WHERE secret_sha256 = $1 AND kind IN ('API', 'SESSION')"
+    "SELECT id, name, role FROM token WHERE secret_sha256 = $1 AND kind IN ('API', 'SESSION')"
     " AND revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > $2)"
 )
 _SPEND = (
@@ -67,8 +66,6 @@ class Tokens:
         if not rows:
             return None
         row = rows[0]
-        if now_ms - (row["last_used_ms"] or 0) >= USED_MS:
-            await self._note_use(row["id"], now_ms)
         return Viewer(id=row["id"], name=row["name"], role=Role(row["role"]))
 
     async def exchange(self, code: str) -> str | None:
@@ -86,11 +83,12 @@ class Tokens:
             sql = "UPDATE token SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
             return await transaction.execute(sql, (self._clock(), token_id)) > 0
 
-    async def _note_use(self, token_id: str, now_ms: int) -> None:
-        # A database that can be read but not written (a full disk) still tells who it is.
-        with contextlib.suppress(StoreUnavailable):
-            async with self._database.transaction() as transaction:
-                await transaction.execute("UPDATE token SET last_used_ms = $1 WHERE id = $2", (now_ms, token_id))
+    async def note_use(self, used: Mapping[str, int]) -> None:
+        """Write when tokens, by id, were last used; not where that was less than `USED_MS` after what is written."""
+        sql = "UPDATE token SET last_used_ms = $1 WHERE id = $2 AND COALESCE(last_used_ms, 0) <= $3"
+        async with self._database.transaction() as transaction:
+            for token_id, at_ms in used.items():
+                await transaction.execute(sql, (at_ms, token_id, at_ms - USED_MS))
 
     async def _insert(
         self, transaction: Transaction, kind: TokenKind, viewer: Viewer, ttl_s: float | None, secret: str | None = None

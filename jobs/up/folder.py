@@ -8,7 +8,7 @@ from typing import IO
 
 from jobs.embedded import hold, socket_of
 from jobs.errors import RedisUnreachable, SettingInvalid
-from jobs.settings import TOKEN_FILE, Settings
+from jobs.settings import ADDRESS_FILE, TOKEN_FILE, Settings
 from jobs.store.config import database_url
 
 MODE_FOLDER = 0o700
@@ -31,6 +31,19 @@ class DataFolder:
     def token_file(self) -> Path:
         """Holds the admin token."""
         return self.path / TOKEN_FILE
+
+    @property
+    def address_file(self) -> Path:
+        """Holds the URL of the API, so that commands find it on whatever port it is."""
+        return self.path / ADDRESS_FILE
+
+    def keep_address(self, url: str) -> None:
+        """Say where the API is."""
+        self.address_file.write_text(url + "\n", encoding="ascii")
+
+    def forget_address(self) -> None:
+        """Say nothing any more about where the API is."""
+        self.address_file.unlink(missing_ok=True)
 
     def make(self) -> None:
         """Make the folder where there is none. Raises SettingInvalid where that is not possible."""

@@ -115,6 +115,8 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: Stop, waiting:
     for child in (services, *workers, api):
         child.keep()
     url = f"http://{reachable(settings.host)}:{settings.port}"
+    stack.callback(folder.forget_address)
+    folder.keep_address(url)
     return Running(settings, url, access)
 
 

@@ -49,6 +49,31 @@ def test_directives() -> None:
     assert errors(f"{{{many}}}") == ["The document has more than 200 directives."]
 
 
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("{viewer {name}}", 2),
+        ("{jobs {nodes {id}}}", 1 + 20 * 2),
+        ("{jobs(first: 3) {nodes {id}}}", 1 + 3 * 2),
+        ("query ($n: Int) {jobs(first: $n) {...P}} fragment P on JobConnection {nodes {id}}", 1 + 100 * 2),
+        ("{jobs(first: 10) {nodes {attempts(last: 5) {nodes {number}}}}}", 1 + 10 * (1 + 1 + 5 * 2)),
+        ("query ($w: JobWhere) {jobs(first: 1, where: $w) {nodes {id}}}", 1_001 + 2),
+        ("{__schema {types {name}}}", 0),
+    ],
+)
+def test_cost(text: str, cost: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert errors(text) == []
+    monkeypatch.setattr("api.limits.COST_MAX", cost - 1)
+    (message,) = errors(text) if cost else ["cost 0 points"]
+    assert f"cost {cost:,} points" in message
+
+
+def test_many_searches_are_too_dear() -> None:
+    many = " ".join(f'a{i}: jobs(where: {{tasks: ["a"]}}) {{totalCount {{value}}}}' for i in range(101))
+    (message,) = errors(f"{{{many}}}")
+    assert message.startswith("The document may cost 101,")
+
+
 def test_tokens() -> None:
     assert "tokens" in errors("{" + "a," * 10_001 + "}")[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -118,6 +119,14 @@ async def test_attempts_and_logs_are_history(client: Client, hand: Hand) -> None
 # Queues
 
 
+async def test_a_queue_that_a_worker_serves_is_there_before_its_first_job(client: Client, hand: Hand) -> None:
+    queue = await client.queries.queue.get(VIEWER, "default")
+    assert queue is not None
+    assert set(queue.counts.values()) == {0}
+    assert (await client.queries.queue.page(VIEWER, PageRequest())).items == [queue]
+    assert await client.queries.queue.get(VIEWER, "nope") is None
+
+
 async def test_queues_show_what_waits_in_them_now(client: Client, hand: Hand) -> None:
     for queue in ("default", "default", "b", "a"):
         await enqueue(client, queue=queue)
@@ -225,3 +234,31 @@ def test_windows_of_names(request_: PageRequest, names: str, more: tuple[bool, b
 def test_foreign_cursors_are_refused(cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         keyset.window(NAMES, PageRequest(after=cursor))
+
+
+async def test_when_a_token_was_used_is_written_beside_the_requests(client: Client) -> None:
+    secret = await client.commands.token.issue(SYSTEM, TokenKind.API, name="t", role=Role.VIEWER)
+    database = client.store._database
+
+    async def used_ms() -> int | None:
+        (row,) = await database.fetch("SELECT last_used_ms FROM token")
+        found: int | None = row["last_used_ms"]
+        return found
+
+    async with database.transaction() as busy:
+        await busy.execute("UPDATE token SET name = name")
+        assert await asyncio.wait_for(client.queries.token.authenticate(secret), 1)
+        assert await used_ms() is None
+    async with asyncio.timeout(10):
+        while not (first := await used_ms()):
+            await asyncio.sleep(0.01)
+    await client.store.tokens.note_use({(await _viewer_id(client, secret)): first + 59_000})
+    assert await used_ms() == first
+    await client.store.tokens.note_use({(await _viewer_id(client, secret)): first + 60_000})
+    assert await used_ms() == first + 60_000
+
+
+async def _viewer_id(client: Client, secret: str) -> str:
+    viewer = await client.queries.token.authenticate(secret)
+    assert viewer is not None
+    return viewer.id

@@ -9,6 +9,7 @@ import pytest
 
 from api.client.address import find
 from jobs.errors import SettingInvalid
+from jobs.up.folder import DataFolder
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,18 @@ def kept(folder: Path) -> str:
 def test_nothing_is_needed_beside_a_running_up(kept: str) -> None:
     address = find()
     assert (address.endpoint, address.token) == ("http://127.0.0.1:8000/graphql", kept)
+
+
+def test_an_up_on_another_port_is_found(kept: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DataFolder(folder / ".queueql")
+    data.keep_address("http://10.0.0.1:8123")
+    assert (find().url, find().token) == ("http://10.0.0.1:8123", kept)
+    assert find("http://127.0.0.1:9000").url == "http://127.0.0.1:9000"
+    monkeypatch.setenv("QUEUEQL_PORT", "9000")
+    assert find().url == "http://127.0.0.1:9000"
+    monkeypatch.delenv("QUEUEQL_PORT")
+    data.forget_address()
+    assert find().url == "http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize(
