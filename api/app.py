@@ -44,7 +44,7 @@ def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lo
     """
     parts = Parts.of(client, settings, streams)
     health, monitors = Health(lookout), Monitors(parts.auth, settings)
-    metrics = MetricsEndpoint(Scrape(client, lookout, parts.traffic), monitors)
+    scrape = Scrape(client, lookout, parts.traffic)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -55,6 +55,8 @@ def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lo
             yield
         finally:
             await parts.deadline.settle()
+            await scrape.close()
+            await monitors.close()
             follower.cancel()
             await asyncio.wait({follower})
 
@@ -68,7 +70,7 @@ def create_app(client: Client, settings: Settings, streams: Streams, lookout: Lo
             Route("/readyz", health.ready),
             Route("/health", health.health),
             Route("/health/queues", QueuesHealth(client, monitors).answer),
-            Route("/metrics", metrics.answer, middleware=[_COMPRESSED]),
+            Route("/metrics", MetricsEndpoint(scrape, monitors).answer, middleware=[_COMPRESSED]),
             Mount("/dashboard", Assets()),
         ],
         exception_handlers={HTTPException: _http_error, Unavailable: _unavailable, Exception: _fault},

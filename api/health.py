@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from api.streams import Streams
 from jobs.client import Client
 from jobs.errors import Unavailable
 from jobs.lookout import Lookout
-from jobs.probe import ASK_S, Answer, unwell, well
+from jobs.probe import Answer, unwell, well
 from jobs.probe import Health as Part
 from jobs.queries.queue import QueueHealth, QueueStatus
 
@@ -67,9 +66,7 @@ class QueuesHealth:
             viewer = await self._monitors.viewer(request)
             if viewer is None:
                 return unauthorized()
-            queues = await asyncio.wait_for(self._client.queries.queue.health(viewer), ASK_S)
-        except TimeoutError:
-            return away(Unavailable())
+            queues = await self._client.queries.queue.health(viewer)
         except Unavailable as error:
             return away(error)
         found = {"queues": [_queue(queue) for queue in queues]}

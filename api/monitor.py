@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from starlette.requests import Request
 
 from api.auth import Authenticator
 from jobs.errors import StoreUnavailable, Unavailable
+from jobs.patience import Patience
 from jobs.probe import ASK_S
 from jobs.settings import Settings
 from jobs.viewer import Role, Viewer
@@ -30,6 +30,7 @@ class Monitors:
         self._auth = auth
         self._open = settings.metrics_open
         self._monotonic = monotonic
+        self._patience = Patience()
         self._known: dict[bytes, tuple[float, Viewer]] = {}
 
     async def viewer(self, request: Request) -> Viewer | None:
@@ -41,8 +42,7 @@ class Monitors:
             return None
         digest = hashlib.sha256(credentials.secret.encode(errors="replace")).digest()
         try:
-            async with asyncio.timeout(ASK_S):
-                viewer = await self._auth.viewer(credentials)
+            viewer = await self._patience.wait(self._auth.viewer(credentials), ASK_S)
         except (Unavailable, TimeoutError) as error:
             return self._recall(digest, error)
         self._known.pop(digest, None)
@@ -51,6 +51,10 @@ class Monitors:
             while len(self._known) > KNOWN_MAX:
                 self._known.pop(next(iter(self._known)))
         return viewer
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._patience.close()
 
     def _recall(self, digest: bytes, error: Exception) -> Viewer:
         known = self._known.get(digest)

@@ -20,6 +20,7 @@ from jobs.published import Published
 from jobs.queries import (
     HealthQueries,
     JobQueries,
+    MetricQueries,
     QuarantineQueries,
     Queries,
     QueueQueries,
@@ -69,6 +70,7 @@ class Client:
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
             quarantine=QuarantineQueries(store),
+            metric=MetricQueries(store, broker, clock),
             slow_query=SlowQueryQueries(store),
             retention=RetentionQueries(store, broker, replay_window_s=settings.replay_window_s),
         )

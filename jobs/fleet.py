@@ -9,18 +9,27 @@ from collections.abc import Sequence
 import msgspec
 
 from jobs.broker import Broker
+from jobs.broker.process import Processes
 from jobs.broker.waiting import waiting_since
+from jobs.ending import end
+from jobs.errors import StoreUnavailable
 from jobs.job import State
 from jobs.line import Lines, Queue
 from jobs.lookout import SYSTEM
 from jobs.probe import STUCK_S, Check, Health
-from jobs.queue_health import QueueFacts, QueueHealth, QueueStatus, judge
+from jobs.queue_health import SPAN_S, QueueFacts, QueueHealth, QueueStatus, judge
 from jobs.recent import Recent
 from jobs.roster import Roster, Worker, WorkerState
+from jobs.snapshot import ProcessFigures, ProcessKind
 from jobs.store import Store
+from jobs.store.totals import Lately
 
 SILENT_MS = 5_000
-"""A process that has said nothing for so long is taken for frozen. Its lease may hold for longer."""
+"""A worker that has said nothing for so long is taken for frozen. Its lease may hold for longer."""
+QUIET_MS = 9_000
+"""Others speak every five seconds."""
+STORE_S = 1.0
+"""How long the database may take to say what only it knows; without it the rest is told all the same."""
 
 
 class Roll(msgspec.Struct, frozen=True):
@@ -29,8 +38,11 @@ class Roll(msgspec.Struct, frozen=True):
     at_ms: int
     """By the clock of Redis."""
     workers: list[Worker]
+    services: list[ProcessFigures]
     queues: list[Queue]
     waiting_since: dict[str, int]
+    ended: dict[str, Lately] | None
+    """How jobs ended within `SPAN_S`, by queue; None: the database did not say."""
 
     def silent_ms(self, worker: Worker) -> int:
         """For how long a worker has said nothing."""
@@ -46,12 +58,21 @@ class Fleet:
     """Says how the others are. What it says is a second old at most."""
 
     def __init__(self, store: Store, broker: Broker, *, wait_max_s: float) -> None:
+        self._store = store
         self._broker = broker
         self._lines = Lines(store, broker)
         self._roster = Roster(broker)
         self._wait_max_s = wait_max_s
         self.roll = Recent(self._read)
-        self._checks = [Check(SYSTEM, self._system), Check("workers", self._workers), Check("queues", self._queues)]
+        self._processes = Processes(broker)
+        self._names: Sequence[str] = ()
+        self._asking: asyncio.Task[dict[str, Lately] | None] | None = None
+        self._checks = [
+            Check(SYSTEM, self._system),
+            Check("services", self._services),
+            Check("workers", self._workers),
+            Check("queues", self._queues),
+        ]
 
     async def health(self) -> Sequence[Health]:
         """Ask for all of them, for a few seconds at most. Never raises."""
@@ -66,18 +87,49 @@ class Fleet:
         """Ask no more."""
         for check in self._checks:
             await check.close()
+        await end(self._asking)
 
     async def _read(self) -> Roll:
-        names = await self._lines.names()
+        names, ended = await self._history()
         queues = await self._lines.read(names)
         waiting = [queue.name for queue in queues if queue.counts[State.QUEUED]]
         since = await waiting_since(self._broker, waiting) if waiting else {}
-        return Roll(await self._broker.now_ms(), await self._roster.all(), queues, since)
+        workers, processes = await self._roster.all(), await self._processes.all()
+        services = [one for one in processes if one.kind is ProcessKind.SERVICES]
+        return Roll(await self._broker.now_ms(), workers, services, queues, since, ended)
+
+    async def _history(self) -> tuple[Sequence[str], dict[str, Lately] | None]:
+        """Return the names of the queues and how their jobs ended; while the database is away, the names known last.
+
+        Who waits is not who asks: a question that is cancelled would wait for a frozen database still.
+        """
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_store(), name="fleet asks the store")
+        await asyncio.wait([self._asking], timeout=STORE_S)
+        return self._names, self._asking.result() if self._asking.done() else None
+
+    async def _ask_store(self) -> dict[str, Lately] | None:
+        try:
+            self._names = await self._lines.names()
+            return await self._store.totals.lately(SPAN_S)
+        except StoreUnavailable:
+            return None
 
     async def _system(self) -> Health:
         if await self._broker.is_prepared():
             return Health(SYSTEM, True, "The job system is initialised.")
         return Health(SYSTEM, False, "Redis is not prepared for jobs: the services have to do that.")
+
+    async def _services(self) -> Health:
+        roll = await self.roll.get()
+        # What an error said is for those who may read the log.
+        said = sorted({f"{fault.partition(':')[0].rstrip('.')}." for one in roll.services for fault in one.faults})
+        silent = sum(roll.at_ms - one.seen_ms > QUIET_MS for one in roll.services)
+        if not roll.services:
+            said = ["No services process answers: nobody records what happens, repairs or cleans."]
+        elif silent:
+            said = [f"{silent} of {len(roll.services)} services processes do not answer.", *said]
+        return Health("services", not said, " ".join(said) or f"{len(roll.services)} services processes answer.")
 
     async def _workers(self) -> Health:
         roll = await self.roll.get()
@@ -102,10 +154,13 @@ def _figures(roll: Roll, queue: Queue) -> QueueFacts:
         if queue.name in worker.queues and worker.state is WorkerState.RUNNING and roll.answers(worker)
     ]
     since = roll.waiting_since.get(queue.name)
+    ended = roll.ended.get(queue.name, Lately(0, 0)) if roll.ended is not None else None
     return QueueFacts(
         name=queue.name,
         waiting=queue.counts[State.QUEUED],
         active=queue.counts[State.ACTIVE],
         workers=len(serving),
         oldest_wait_s=0.0 if since is None else max(0, roll.at_ms - since) / 1000,
+        finished=ended.finished if ended else None,
+        dead=ended.dead if ended else None,
     )

@@ -18,6 +18,7 @@ from enum import StrEnum
 import msgspec
 
 from jobs.broker import Broker, Push, Pushed
+from jobs.broker.waiting import abandoned
 from jobs.clock import Clock
 from jobs.store import Store
 from jobs.store.search import OpenRow, Unfinished
@@ -27,6 +28,9 @@ OVERDUE_MS = 2_000
 """A job whose time came is made runnable within a fraction of this."""
 UNPUSHED_AGE_MS = 5_000
 """Whoever accepts a job hands it over within this time, or leaves it to others."""
+LOOK_AGE_MS = 15_000
+"""The reconciler pushes what it finds unpushed at this age."""
+LOOK_MAX = 100
 CATCH_UP_S = 2.0
 NAMED_MAX = 100
 
@@ -116,6 +120,18 @@ class Rescue:
                 return Rescued(jobs=tally.jobs, total=tally.total, is_complete=is_complete)
             last_id = compared.last_id
         return Rescued(jobs=tally.jobs, total=tally.total, is_complete=False)
+
+    async def look(self) -> dict[RescueReason, int]:
+        """Count what is stuck now, up to LOOK_MAX for each reason, without changing anything.
+
+        What is MISSING only a comparison finds.
+        """
+        old_ms = self._clock() - LOOK_AGE_MS
+        return {
+            RescueReason.WORKER_LOST: await abandoned(self._broker, OVERDUE_MS),
+            RescueReason.OVERDUE: len(await self._broker.overdue(OVERDUE_MS, LOOK_MAX)),
+            RescueReason.NEVER_QUEUED: len(await self._store.search.unpushed(created_before_ms=old_ms, limit=LOOK_MAX)),
+        }
 
     async def _take_back(self, tally: _Tally, until: float) -> None:
         while self._monotonic() < until:

@@ -76,7 +76,7 @@ _PROCESSES = (
     _gauge("database_pool_waiting", "Callers that wait for a connection.", *_PROCESS),
     _counter("database_queries", "Queries of a process.", *_PROCESS),
     _counter("database_slow_queries", "Queries of a process that took longer than the threshold.", *_PROCESS),
-    _gauge("database_query_average_seconds", "How long a query took on average since the process started.", *_PROCESS),
+    _gauge("database_query_average_seconds", "How long a query took on average in the last minute.", *_PROCESS),
 )
 _DATABASE = (
     _gauge("database_bytes", "Size of the database."),

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 import structlog
 from prometheus_client import Metric
 
+from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from api.metrics.system import show_components, show_queues, show_workers
 from api.metrics.traffic import Traffic
 from jobs.client import Client
 from jobs.errors import QueueQLError
 from jobs.lookout import Lookout
+from jobs.patience import Patience
 from jobs.recent import Recent
 from jobs.viewer import SYSTEM
 
 log = structlog.get_logger(__name__)
 
-SOURCE_S = 3.0
-"""How long a source may take; what it has to say is missing then."""
+SOURCE_S = 6.0
+"""How long a source may take; what it has to say is missing then. A snapshot gives its own sources five seconds."""
+
+Source = Callable[[Sheet], Coroutine[Any, Any, None]]
+"""Puts in what it has to say, into a sheet of its own: nobody looks at that of one that is late."""
 
 
 class Scrape:
@@ -30,24 +36,30 @@ class Scrape:
         self._client = client
         self._lookout = lookout
         self._traffic = traffic
+        self._patience = Patience()
         self._families: Recent[Iterable[Metric]] = Recent(self._read)
 
     async def families(self) -> Iterable[Metric]:
         """Return all metrics, as of a second ago at most. Never raises."""
         return await self._families.get()
 
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._patience.close()
+
     async def _read(self) -> Iterable[Metric]:
         sheet = Sheet()
-        sources: list[Callable[[Sheet], Awaitable[None]]] = [self._fleet]
+        sources: list[Source] = [self._fleet, self._totals, self._stuck]
         await asyncio.gather(self._lookout.look(), *(self._ask(source, sheet) for source in sources))
         show_components(sheet, self._lookout.parts())
         self._traffic.show(sheet)
         return sheet.families()
 
-    async def _ask(self, source: Callable[[Sheet], Awaitable[None]], sheet: Sheet) -> None:
+    async def _ask(self, source: Source, sheet: Sheet) -> None:
         try:
-            async with asyncio.timeout(SOURCE_S):
-                await source(sheet)
+            own = Sheet()
+            await self._patience.wait(source(own), SOURCE_S)
+            sheet.take(own)
         except (QueueQLError, TimeoutError) as error:  # queueql_up says which part is away
             log.debug("metrics.source_away", source=source.__name__, error=str(error))
         except Exception:
@@ -57,3 +69,10 @@ class Scrape:
         roll = await self._client.fleet.roll.get()
         show_queues(sheet, roll, await self._client.queries.queue.health(SYSTEM))
         show_workers(sheet, roll)
+
+    async def _totals(self, sheet: Sheet) -> None:
+        show_jobs(sheet, await self._client.queries.metric.totals(SYSTEM))
+
+    async def _stuck(self, sheet: Sheet) -> None:
+        for reason, count in (await self._client.queries.metric.stuck(SYSTEM)).items():
+            sheet.put("queueql_jobs_stuck", count, reason.lower())

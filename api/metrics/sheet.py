@@ -34,6 +34,10 @@ class Sheet:
         assert isinstance(made, HistogramMetricFamily)  # noqa: S101  # the catalogue says so
         made.add_metric([str(label) for label in labels], list(buckets), total)
 
+    def take(self, other: Sheet) -> None:
+        """Add what another one has, which must be other metrics."""
+        self._made |= other._made
+
     def families(self) -> Iterable[Metric]:
         """Return the metrics in the order of the catalogue."""
         return [self._made[name] for name in CATALOGUE if name in self._made]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.queries.health import HealthQueries
 from jobs.queries.job import JobQueries
+from jobs.queries.metric import MetricQueries
 from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
 from jobs.queries.retention import RetentionQueries
@@ -16,6 +17,7 @@ from jobs.store import SlowQuery
 __all__ = [
     "HealthQueries",
     "JobQueries",
+    "MetricQueries",
     "QuarantineQueries",
     "Queries",
     "Queue",
@@ -43,6 +45,7 @@ class Queries:
         slow_query: SlowQueryQueries,
         token: TokenQueries,
         quarantine: QuarantineQueries,
+        metric: MetricQueries,
         retention: RetentionQueries,
         health: HealthQueries,
     ) -> None:
@@ -53,4 +56,6 @@ class Queries:
         self.worker = worker
         self.token = token
         self.quarantine = quarantine
+        self.slow_query = slow_query
+        self.metric = metric
         self.retention = retention

@@ -6,16 +6,32 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import redis.asyncio
 
 from jobs.broker import Vitals
+from jobs.broker.process import Processes
 from jobs.client import Client
+from jobs.snapshot import ProcessFigures, ProcessKind
 from tests.api.caller import Caller
 from tests.factories import make_vitals, make_worker_info
 from tests.redis_server import RedisServer
 
 Serve = Callable[..., Awaitable[Caller]]
 Issue = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(autouse=True)
+async def services(client: Client) -> Processes:
+    """A services process has said that it is there."""
+    processes = Processes(client.broker)
+    await processes.say("services", make_process(), for_s=60)
+    return processes
+
+
+def make_process(**fields: Any) -> ProcessFigures:
+    known = {"kind": ProcessKind.SERVICES, "host": "test", "pid": 1, "version": "0", "started_ms": 0, "seen_ms": 0}
+    return ProcessFigures(**known | fields)
 
 
 async def health(caller: Caller, path: str = "/health", *, status: int) -> dict[str, Any]:
@@ -34,7 +50,8 @@ async def test_all_is_well(anonymous: Caller) -> None:
     assert (said["status"], said["initialised"]) == ("healthy", True)
     assert said["version"]
     assert set(said["components"]) == {
-        "store", "quarantine", "broker", "pusher", "feed", "server", "event_loop", "system", "workers", "queues",
+        "store", "quarantine", "broker", "pusher", "feed", "server", "event_loop", "system", "services", "workers",
+        "queues",
     }  # fmt: skip
     ready = await health(anonymous, "/readyz", status=200)
     assert ready["components"].items() <= said["components"].items()
@@ -76,6 +93,19 @@ async def test_queues_are_for_those_who_may_read(anonymous: Caller, reader: Call
     assert (await health(reader, "/health/queues", status=200))["queues"] == []
     async with Caller((await serve(metrics_open=True)).address) as anybody:
         await health(anybody, "/health/queues", status=200)
+
+
+async def test_services_that_are_gone_or_fail_turn_the_whole_red(anonymous: Caller, services: Processes) -> None:
+    await health(anonymous, status=200)
+    await services.say("other", make_process(pid=2, faults=("The recorder fails: SomeError: secret.",)), for_s=60)
+    said = await health(anonymous, status=503)
+    assert said["components"]["services"] == {"ok": False, "detail": "The recorder fails."}
+    await services.leave("other")
+    await health(anonymous, status=200)
+    await services.leave("services")
+    said = await health(anonymous, status=503)
+    assert "No services process answers" in said["components"]["services"]["detail"]
+    assert (await anonymous.request("GET", "/readyz")).status == 200
 
 
 async def test_a_silent_worker_turns_the_whole_red(anonymous: Caller, client: Client) -> None:

@@ -60,7 +60,7 @@ class Fleet:
     def __init__(self, folder: Path, redis_url: str, database_url: str, environ: Mapping[str, str] | None = None):
         self.folder = folder
         (folder / "fleet_tasks.py").write_text(TASKS)
-        self._url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.probes = {name: f"http://127.0.0.1:{free_port()}" for name in NAMES}
         self._environ = {
             "PATH": os.environ["PATH"],
@@ -69,7 +69,7 @@ class Fleet:
             "QUEUEQL_DATABASE_URL": database_url,
             "QUEUEQL_TASKS": "fleet_tasks",
             "QUEUEQL_ADMIN_TOKEN": TOKEN,
-            "QUEUEQL_PORT": self._url.rpartition(":")[2],
+            "QUEUEQL_PORT": self.url.rpartition(":")[2],
             **(environ or {}),
         }
         self.processes = {
@@ -90,7 +90,7 @@ class Fleet:
             self._session = session
             try:
                 await self.until_ready(60)
-                yield Api(session, self._url)
+                yield Api(session, self.url)
             finally:
                 codes = {name: await asyncio.to_thread(process.stop) for name, process in self.processes.items()}
         assert set(codes.values()) == {0}, codes

@@ -1,0 +1,49 @@
+"""Waiting for no longer than one has time, where what is waited for cannot be cut off.
+
+A question to a frozen database is one: whoever cancels it waits until its connection is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from jobs.ending import end
+
+T = TypeVar("T")
+
+LATE_MAX = 16
+
+
+class Patience:
+    """Waits for work, and lets it go on to its own end where that takes too long: so much of it at a time at most."""
+
+    def __init__(self) -> None:
+        self._late: set[asyncio.Task[Any]] = set()
+
+    async def wait(self, work: Coroutine[Any, Any, T], within_s: float) -> T:
+        """Return what the work returns. Raises TimeoutError, and what the work raises."""
+        if len(self._late) >= LATE_MAX:
+            work.close()
+            raise TimeoutError
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task}, timeout=within_s)
+        finally:
+            if not task.done():
+                self._late.add(task)
+                task.add_done_callback(self._ended)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+
+    async def close(self) -> None:
+        """End what goes on still."""
+        for task in list(self._late):
+            await end(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more

@@ -1,0 +1,83 @@
+"""What happened since statistics began: it never goes down, and what is gone is left out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jobs.client import Client
+from jobs.rollup import Histogram
+from jobs.store.totals import DAY_MS, STALE_MS, Lately, Totals
+from tests.jobs.hand import Hand
+from tests.jobs.reading import enqueue
+from tests.wait import until
+
+NOW = 1_800_000_000_000
+ADD = (
+    "INSERT INTO rollup (span_s, at_ms, queue, task, accepted, completed, dead, cancelled, run_ms, runs)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+
+
+class Time:
+    """A clock that tests set."""
+
+    now_ms = NOW
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+async def add(
+    client: Client, at_ms: int, *, queue: str = "q", task: str = "t", span_s: int = 86_400, **sums: int
+) -> None:
+    runs = str(Histogram.of([sums["run_ms"]])) if "run_ms" in sums else ""
+    names = ("accepted", "completed", "dead", "cancelled", "run_ms")
+    values = (span_s, at_ms, queue, task, *(sums.get(name, 0) for name in names), runs)
+    async with client.store._database.transaction() as transaction:
+        await transaction.execute(ADD, values)
+
+
+async def test_days_are_added_up_whenever_they_were_read(client: Client) -> None:
+    clock = Time()
+    totals = Totals(client.store._database, clock)
+    today = NOW // DAY_MS * DAY_MS
+    for days in (0, 1, 2, 5, 30):
+        await add(client, today - days * DAY_MS, accepted=10, completed=1 + days, run_ms=100)
+    for queue, task in (("", ""), ("q", ""), ("", "t")):  # sums of the others
+        await add(client, today, queue=queue, task=task, accepted=1_000)
+    figures = (await totals.each())["q", "t"]
+    assert (figures.accepted, figures.completed, figures.run_ms, figures.runs.total) == (50, 43, 500, 5)
+    await add(client, today, task="new", accepted=1)
+    assert set(await totals.each()) == {("q", "t"), ("q", "new")}
+    for _ in range(4):  # what is read once a day, and what is read each time, change places
+        clock.now_ms += DAY_MS
+        assert (await totals.each())["q", "t"].accepted == 50
+    clock.now_ms += STALE_MS
+    assert await totals.each() == {}
+    await add(client, clock.now_ms // DAY_MS * DAY_MS, accepted=1)
+    assert {place: one.accepted for place, one in (await totals.each()).items()} == {("q", "t"): 51}
+
+
+async def test_how_jobs_ended_lately(client: Client) -> None:
+    totals = Totals(client.store._database, Time())
+    minute = NOW // 60_000 * 60_000
+    await add(client, minute, task="", span_s=60, completed=3, dead=1)
+    await add(client, minute - 540_000, task="", span_s=60, cancelled=2)
+    await add(client, minute - 660_000, task="", span_s=60, completed=50)
+    await add(client, minute, task="t", span_s=60, completed=7)
+    assert await totals.lately(600) == {"q": Lately(finished=6, dead=1)}
+
+
+@pytest.mark.usefixtures("published")
+async def test_they_say_what_happened(client: Client, hand: Hand) -> None:
+    for _ in range(3):
+        await enqueue(client)
+    await until(lambda: not client.pusher.waiting)
+    for _ in range(2):
+        await asyncio.sleep(0)
+        await hand.complete()
+    await hand.record()
+    figures = (await client.store.totals.each())["default", "noop"]
+    assert (figures.accepted, figures.started, figures.completed, figures.runs.total) == (3, 2, 2, 2)

@@ -1,0 +1,251 @@
+"""Whatever is frozen turns its own part red within 15 seconds, at every place that says how things are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import psutil
+import pytest
+
+from tests.databases import new_postgres
+from tests.postgres_server import PostgresServer
+from tests.redis_server import RedisServer
+from tests.system.fleet import Fleet, enqueue, until_state
+from tests.system.product import TOKEN, Api
+from tests.wait import until
+
+RED_S = 15.0
+GREEN_S = 20.0
+ANSWER_S = 5.0
+"""How long an answer may take, whatever is frozen."""
+SCRAPE_S = 8.0
+BLOCK = """
+import os, signal, time
+
+def block(*_):
+    while os.path.exists(os.environ["BLOCKED"]):
+        time.sleep(0.05)
+
+signal.signal(signal.SIGUSR1, block)
+"""
+"""For every Python in the fleet: where a signal arrives, its main thread, and with it its event loop, stands still."""
+
+
+class Watch:
+    """Asks a fleet how it is, as a monitor does."""
+
+    def __init__(self, fleet: Fleet, session: aiohttp.ClientSession) -> None:
+        self._fleet = fleet
+        self._session = session
+
+    async def get(self, path: str, *, probe: str = "") -> tuple[int, dict[str, Any]]:
+        base = self._fleet.probes[probe] if probe else self._fleet.url
+        began = time.monotonic()
+        async with self._session.get(base + path, headers={"authorization": f"Bearer {TOKEN}"}) as answer:
+            body: dict[str, Any] = await answer.json(content_type=None)
+        assert time.monotonic() - began < ANSWER_S, path
+        return answer.status, body
+
+    async def until(self, component: str, *, ok: bool, path: str = "/health", probe: str = "") -> dict[str, Any]:
+        """Wait until a component is red, or is green with all the rest; return what is said then."""
+        deadline = time.monotonic() + (GREEN_S if ok else RED_S)
+        while True:
+            status, body = await self.get(path, probe=probe)
+            if body["components"][component]["ok"] is ok and (status == 200 or not ok):
+                assert (status == 200) is ok
+                return body
+            assert time.monotonic() < deadline, body
+            await asyncio.sleep(0.1)
+
+    async def metrics(self) -> dict[str, str]:
+        """What /metrics says of the components."""
+        began = time.monotonic()
+        async with self._session.get(
+            f"{self._fleet.url}/metrics", headers={"authorization": f"Bearer {TOKEN}"}
+        ) as answer:
+            assert answer.status == 200
+            lines = (await answer.text()).splitlines()
+        assert time.monotonic() - began < SCRAPE_S
+        return dict(line.rsplit(" ", 1) for line in lines if line.startswith("queueql_"))
+
+
+@contextlib.asynccontextmanager
+async def watching(fleet: Fleet) -> AsyncIterator[tuple[Api, Watch]]:
+    async with fleet.running() as api, aiohttp.ClientSession() as session:
+        watch = Watch(fleet, session)
+        await watch.until("services", ok=True)
+        await watch.metrics()  # who was let in once is let in while the database cannot tell who they are
+        yield api, watch
+
+
+@contextlib.contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.timeout(240)
+async def test_redis_sqlite_services_worker_and_loops(folder: Path, redis_server: RedisServer) -> None:
+    redis_server.flush()
+    (folder / "sitecustomize.py").write_text(BLOCK)
+    blocked = folder / "blocked"
+    fleet = Fleet(folder, redis_server.url, f"sqlite://{folder}/queueql.db", {"BLOCKED": str(blocked)})
+    async with watching(fleet) as (api, watch):
+        await _redis(watch, redis_server)
+        await _sqlite(watch, folder)
+        await _services(watch, fleet)
+        await _worker(api, watch, fleet, folder)
+        await _event_loops(watch, fleet, blocked)
+
+
+async def _redis(watch: Watch, server: RedisServer) -> None:
+    with frozen(server.pid):
+        said = await watch.until("broker", ok=False)
+        assert {"system", "workers", "queues", "services"} <= _red(said)
+        assert said["components"]["store"]["ok"]
+        assert (await watch.get("/readyz"))[0] == 503
+        assert (await watch.get("/health/queues"))[0] == 503
+        for probe in ("api", "services", "worker"):
+            await watch.until("broker", ok=False, path="/readyz", probe=probe)
+        shown = await watch.metrics()
+        assert (shown['queueql_up{component="broker"}'], shown['queueql_up{component="store"}']) == ("0.0", "1.0")
+        assert not [name for name in shown if name.startswith("queueql_queue_length")]
+    await watch.until("broker", ok=True)
+
+
+async def _sqlite(watch: Watch, folder: Path) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "queueql.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = await watch.until("store", ok=False)
+        assert said["components"]["broker"]["ok"]
+        await watch.until("store", ok=False, path="/readyz", probe="services")
+        assert (await watch.metrics())['queueql_up{component="store"}'] == "0.0"
+        other.rollback()
+    await watch.until("store", ok=True)
+
+
+async def _services(watch: Watch, fleet: Fleet) -> None:
+    with frozen(fleet.processes["services"].pid):
+        said = await watch.until("services", ok=False)
+        assert _red(said) == {"services"}
+        assert (await watch.get("/readyz"))[0] == 200  # the API takes jobs all the same
+        assert (await watch.metrics())['queueql_up{component="services"}'] == "0.0"
+    await watch.until("services", ok=True)
+
+
+async def _worker(api: Api, watch: Watch, fleet: Fleet, folder: Path) -> None:
+    with frozen(fleet.processes["worker"].pid):
+        assert _red(await watch.until("workers", ok=False)) >= {"workers"}
+        job = await enqueue(api, "begin", file=str(folder / "after"))
+        said = await watch.until("queues", ok=False)
+        assert "do not move" in said["components"]["queues"]["detail"]
+        status, queues = await watch.get("/health/queues")
+        assert (status, queues["queues"][0]["faults"][0]["code"]) == (503, "NO_WORKER")
+        shown = await watch.metrics()
+        assert shown['queueql_queue_healthy{queue="default"}'] == "0.0"
+        assert "1.0" not in [number for name, number in shown.items() if name.startswith("queueql_worker_up")]
+    await until_state(api, job, "COMPLETED", GREEN_S)
+    await watch.until("workers", ok=True)
+
+
+async def _event_loops(watch: Watch, fleet: Fleet, blocked: Path) -> None:
+    """A blocked API answers nobody, so it is its probe that says so; blocked services are missed by others, too."""
+    _touch(blocked)
+    for name in ("services", "api"):
+        fleet.processes[name].send(signal.SIGUSR1)
+    for name in ("services", "api"):
+        said = await watch.until("event_loop", ok=False, path="/readyz", probe=name)
+        assert "The event loop has been blocked" in said["detail"]
+        assert (await watch.get("/health", probe=name))[0] == 503
+        assert (await watch.get("/livez", probe=name))[0] == 200  # it may come back
+    _remove(blocked)
+    for name in ("services", "api"):
+        await watch.until("event_loop", ok=True, path="/readyz", probe=name)
+    await watch.until("services", ok=True)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[tuple[PostgresServer, Path]]:
+    """A server that nobody else uses, and its folder."""
+    with tempfile.TemporaryDirectory(prefix="qq-frozen-") as name:
+        place = Path(name)
+        place.chmod(0o755)  # the user whom the server runs as has to get in
+        server = PostgresServer(place)
+        server.start()
+        yield server, place
+        server.stop()
+
+
+@pytest.mark.timeout(180)
+async def test_postgresql_and_a_recorder_that_is_held_up(
+    folder: Path, redis_server: RedisServer, own_postgres: tuple[PostgresServer, Path]
+) -> None:
+    redis_server.flush()
+    server, place = own_postgres
+    with new_postgres(server) as url:
+        fleet = Fleet(folder, redis_server.url, url)
+        async with watching(fleet) as (api, watch):
+            await _postgresql(watch, place)
+            await _recorder(api, watch, url, folder)
+
+
+async def _postgresql(watch: Watch, folder: Path) -> None:
+    postmaster = _postmaster(folder)
+    with frozen(postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))):
+        said = await watch.until("store", ok=False)
+        assert said["components"]["broker"]["ok"]
+        await watch.until("store", ok=False, path="/readyz", probe="services")
+        shown = await watch.metrics()
+        assert (shown['queueql_up{component="store"}'], shown['queueql_up{component="broker"}']) == ("0.0", "1.0")
+    await watch.until("store", ok=True)
+
+
+async def _recorder(api: Api, watch: Watch, url: str, folder: Path) -> None:
+    """Somebody locks the table that the recorder writes."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
+            await enqueue(api, "begin", file=str(folder / "begun"))
+            await until((folder / "begun").exists)
+            said = await watch.until("services", ok=False)
+            assert "recorder" in said["components"]["services"]["detail"]
+            assert said["components"]["store"]["ok"]
+            await watch.until("recorder", ok=False, path="/readyz", probe="services")
+    finally:
+        await connection.close()
+    await watch.until("services", ok=True)
+
+
+def _red(said: dict[str, Any]) -> set[str]:
+    return {name for name, part in said["components"].items() if not part["ok"]}
+
+
+def _postmaster(folder: Path) -> psutil.Process:
+    (pid_file,) = folder.glob("qq-pg-*/data/postmaster.pid")
+    return psutil.Process(int(pid_file.read_text().splitlines()[0]))
+
+
+def _touch(file: Path) -> None:
+    file.touch()
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
