@@ -30,6 +30,7 @@ from jobs.store.snapshot import Snapshots
 from jobs.store.statistics import Statistics
 from jobs.store.sums import Sums
 from jobs.store.token import TokenKind, Tokens
+from jobs.store.totals import Totals
 
 __all__ = [
     "Accepted",
@@ -62,6 +63,7 @@ class Store:
         self.search = Search(database, self.quarantine)
         self.catalogue = Catalogue(database, clock, self.quarantine)
         self.tokens = Tokens(database, clock)
+        self.totals = Totals(database, clock)
         self.epoch = Epochs(database)
         self.retention = Retention(database)
         self._clock = clock
