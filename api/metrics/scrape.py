@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from prometheus_client import Metric
 
+from api.metrics.figures import show_snapshot
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from api.metrics.system import show_components, show_queues, show_workers
@@ -49,7 +50,7 @@ class Scrape:
 
     async def _read(self) -> Iterable[Metric]:
         sheet = Sheet()
-        sources: list[Source] = [self._fleet, self._totals, self._stuck]
+        sources: list[Source] = [self._fleet, self._snapshot, self._totals, self._stuck]
         await asyncio.gather(self._lookout.look(), *(self._ask(source, sheet) for source in sources))
         show_components(sheet, self._lookout.parts())
         self._traffic.show(sheet)
@@ -69,6 +70,9 @@ class Scrape:
         roll = await self._client.fleet.roll.get()
         show_queues(sheet, roll, await self._client.queries.queue.health(SYSTEM))
         show_workers(sheet, roll)
+
+    async def _snapshot(self, sheet: Sheet) -> None:
+        show_snapshot(sheet, await self._client.queries.health.now(SYSTEM))
 
     async def _totals(self, sheet: Sheet) -> None:
         show_jobs(sheet, await self._client.queries.metric.totals(SYSTEM))

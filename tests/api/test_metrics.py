@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+import redis.asyncio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from api.metrics.catalogue import CATALOGUE
-from jobs.broker import Vitals
+from api.metrics.jobs import show_jobs
+from api.metrics.sheet import Sheet
+from jobs.broker import Vitals, keys
 from jobs.client import Client
 from jobs.probe import Health
 from jobs.recent import Recent
+from jobs.rollup import Figures, Histogram
+from jobs.services.herald import Herald
+from jobs.snapshot import ProcessKind
 from tests import promtool
 from tests.api.caller import Caller
 from tests.factories import make_worker_info
+from tests.jobs.hand import Hand
 from tests.redis_server import RedisServer
+from tests.wait import until
+
+DOC = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 Serve = Callable[..., Awaitable[Caller]]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -164,3 +176,82 @@ async def test_every_part_that_is_said_to_be_well_is_a_component(api: Caller, cl
     assert {dict(labels)["component"] for name, labels in samples if name == "queueql_up"} == {
         part.component for part in parts
     }
+
+
+async def test_what_happened_to_the_jobs(api: Caller, client: Client, hand: Hand) -> None:
+    for _ in range(3):
+        await api.data("mutation {noopEnqueue {job {id}}}")
+    await until(lambda: not client.pusher.waiting)
+    await hand.complete()
+    await hand.kill()
+    await hand.record()
+    samples = await scrape(api)
+    labels = {"task": "noop", "queue": "default"}
+    counted = {
+        name: value(samples, f"task_{name}_total", **labels) for name in ("sent", "started", "succeeded", "dead")
+    }
+    assert counted == {"sent": 3, "started": 2, "succeeded": 1, "dead": 1}
+    assert value(samples, "task_runtime_seconds_count", **labels) == 2
+    assert value(samples, "task_wait_seconds_count", **labels) == 2
+    bounds = [
+        (float(dict(found)["le"]), number)
+        for (name, found), number in samples.items()
+        if name == "queueql_task_wait_seconds_bucket"
+    ]
+    assert [number for _, number in sorted(bounds)] == sorted(number for _, number in bounds)
+    assert value(samples, "queue_dead_letters", queue="default") == 1
+
+
+async def test_every_metric_is_shown_and_documented_as_it_is(api: Caller, client: Client, hand: Hand) -> None:
+    """All but those that need another database, a limit, a backup or another process."""
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    await until(lambda: not client.pusher.waiting)
+    await hand.complete()
+    await hand.record()
+    herald = Herald(ProcessKind.API, client.store, client.broker)
+    await herald.turn()
+    session = await client.broker.open_session(make_worker_info())
+    plain = await text(api)
+    await asyncio.to_thread(promtool.check, "check", "metrics", given=plain.encode())
+    shown = {
+        name: (kind, documentation)
+        for name, documentation in re.findall(r"# HELP (\w+) (.*)", plain)
+        for kind in re.findall(rf"# TYPE {name} (\w+)", plain)
+    }
+    assert shown == {name: (family.kind, family.help) for name, family in CATALOGUE.items() if name in shown}
+    unseen = {name for name in CATALOGUE.keys() - shown.keys() if not name.startswith("queueql_backup_")}
+    assert unseen == {
+        "queueql_database_connections", "queueql_database_connections_active", "queueql_database_connections_max",
+        "queueql_redis_memory_max_bytes",
+    }  # fmt: skip
+    rows = re.findall(r"^\| `(queueql_\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", DOC.read_text(encoding="utf-8"), re.M)
+    assert rows == [
+        (name, family.kind, ", ".join(f"`{label}`" for label in family.labels), family.help)
+        for name, family in CATALOGUE.items()
+    ]
+    await session.close()
+
+
+def test_the_bounds_of_a_histogram_are_where_its_buckets_end() -> None:
+    histogram = Histogram.of([0, 1, 2, 3, 5, 6, 10, 11, 25, 26, 4_195_943, 4_195_944])
+    sheet = Sheet()
+    show_jobs(sheet, {("q", "t"): Figures(runs=histogram)})
+    found = {
+        sample.labels["le"]: sample.value
+        for family in sheet.families()
+        for sample in family.samples
+        if sample.name == "queueql_task_runtime_seconds_bucket"
+    }
+    assert [found[bound] for bound in ("0.002", "0.005", "0.01", "0.025", "4195.943", "+Inf")] == [3, 5, 7, 9, 11, 12]
+
+
+async def test_stuck_jobs_are_counted_by_reason(api: Caller, client: Client, redis_client: redis.asyncio.Redis) -> None:
+    samples = await scrape(api)
+    reasons = ("worker_lost", "overdue", "never_queued")
+    assert [value(samples, "jobs_stuck", reason=reason) for reason in reasons] == [0, 0, 0]
+    now = await client.broker.now_ms()
+    await redis_client.zadd(keys.DUE, {"some": now - 5_000, "soon": now + 5_000})
+    await redis_client.zadd(keys.LEASES, {"gone": now - 5_000, "there": now + 5_000})
+    await redis_client.sadd(keys.held("gone"), "a", "b")
+    samples = await scrape(api)
+    assert [value(samples, "jobs_stuck", reason=reason) for reason in reasons] == [2, 1, 0]
