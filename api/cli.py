@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.client import event, job, queue, task
+from api.client import event, job, queue, retention, task
 from api.client import worker as worker_client
 from api.client.health import health
 from jobs.errors import BackupError, CommandError, QueueQLError, SettingInvalid, StartError
@@ -185,11 +185,11 @@ def schema(tasks: Tasks = None) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: engine, store, subscriptions.")],
+    name: Annotated[str, typer.Argument(help="What to measure: cleaning, engine, growth, store, subscriptions.")],
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     jobs: Annotated[int, typer.Option(help="Jobs to drain, in thousands rounded up.")] = 50_000,
-    rows: Annotated[int, typer.Option(help="Jobs that the store has, for `bench store`.")] = 1_000_000,
-    database: Annotated[str, typer.Option(help="Database to fill, for `bench store`.  [default: a new SQLite]")] = "",
+    rows: Annotated[int, typer.Option(help="Jobs of `bench store`, `cleaning` and `growth`.")] = 1_000_000,
+    database: Annotated[str, typer.Option(help="Database for the same benches.  [default: a new SQLite]")] = "",
 ) -> None:
     """Measure QueueQL beside its peers. The benchmarks come with the source, not with the package."""
     try:
@@ -199,8 +199,9 @@ def bench(
     report.run(name, as_json=json, jobs=jobs, rows=rows, database=database)
 
 
-for noun, commands in (("job", job.app), ("queue", queue.app), ("task", task.app), ("event", event.app)):
-    app.add_typer(commands, name=noun, rich_help_panel=AT_THE_API)
+_NOUNS = {"job": job, "queue": queue, "task": task, "event": event, "retention": retention}
+for noun, commands in _NOUNS.items():
+    app.add_typer(commands.app, name=noun, rich_help_panel=AT_THE_API)
 app.add_typer(worker_client.app, name="worker")
 app.command(rich_help_panel=AT_THE_API)(health)
 

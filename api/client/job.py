@@ -9,6 +9,7 @@ import typer
 
 from api.client import document, job_filter
 from api.client.call import call
+from api.client.clean import clean
 from api.client.enqueue import enqueue
 from api.client.option import AsJson, Level, Token, Url, iso_length, read_length
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 PAGE = 100
 LINES_SHOWN = 10
 
-app = typer.Typer(no_args_is_help=True, help="Jobs: enqueue, list, show, watch, retry, cancel.")
+app = typer.Typer(no_args_is_help=True, help="Jobs: enqueue, list, show, watch, retry, cancel, clean.")
 app.command()(enqueue)
+app.command()(clean)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of jobs.")]

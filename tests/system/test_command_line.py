@@ -173,11 +173,31 @@ def test_tables_fit_a_terminal_of_80_columns_with_ids_in_full(queueql: CommandLi
         (("job", "show", job_id), "Attempts"),
         (("worker", "list"), worker),
         (("queue", "show", "mail"), worker),
+        (("retention", "list"), "ROLLUP_MINUTE"),
         (("task", "show", "send_mail"), "queueql job enqueue send_mail to=... --wait"),
     ):
         lines = queueql.show(80, *arguments)
         assert any(needed in line for line in lines), lines
         assert max(len(line) for line in lines) <= 80, lines
+
+
+def test_what_is_kept_is_listed_tried_set_and_cleaned(queueql: CommandLine) -> None:
+    queueql("job", "enqueue", "send_mail", "to=kept", "--wait")
+    shipped = {one["kind"]: one for one in queueql.json("retention", "list")["policies"]}
+    assert (shipped["DEAD"]["keepFor"], shipped["DEAD"]["isShipped"]) == ("PT2160H", True)
+    given = ("completed", "--queue", "mail", "--keep", "30d", "--count", "1000", "--every", "2h")
+    own = queueql.json("retention", "set", *given)
+    assert (own["queue"], own["keepFor"], own["keepCount"], own["every"]) == ("mail", "PT720H", 1000, "PT2H")
+    assert "30 d" in queueql("retention", "list").stdout
+    assert queueql.json("retention", "preview", "COMPLETED", "--keep", "1h")["count"] == {
+        "value": 0, "precision": "EXACT",
+    }  # fmt: skip
+    assert queueql("retention", "preview", "COMPLETED", "--keep", "1h").stdout == "Would be removed: 0\n"
+    assert queueql.json("retention", "remove", "COMPLETED", "--queue", "mail")["queue"] is None
+    queueql("retention", "remove", "COMPLETED", "--queue", "mail", code=16)
+    assert "kept by age" in sentence(queueql("retention", "set", "LOG", "--count", "5", code=15))
+    assert queueql("job", "clean", "--state", "completed", "--state", "dead").stdout == "0 jobs were removed.\n"
+    assert "600 seconds" in sentence(queueql("job", "clean", "--state", "DEAD", "--older-than", "1m", code=15))
 
 
 def test_a_progress_bar_in_a_terminal(queueql: CommandLine) -> None:

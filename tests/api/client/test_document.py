@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 from graphql import GraphQLEnumType, build_schema, parse, validate
 
-from api.client import document
+from api.client import document, retention, retention_document
 from api.client.option import FINAL, Level, Priority, State
 from api.client.watch import EXIT_CODES
 
 SCHEMA = build_schema((Path(__file__).parents[3] / "schema.graphql").read_text(encoding="utf-8"))
-DOCUMENTS = {name: text for name, text in vars(document).items() if name.isupper() and not name.startswith("_")}
+ALL = vars(document) | vars(retention_document)
+DOCUMENTS = {name: text for name, text in ALL.items() if name.isupper() and not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -20,8 +22,11 @@ def test_a_document_is_valid(name: str) -> None:
     assert validate(SCHEMA, parse(DOCUMENTS[name])) == []
 
 
-@pytest.mark.parametrize(("named", "values"), [("JobState", State), ("Priority", Priority), ("LogLevel", Level)])
-def test_the_values_of_an_option_are_those_of_the_schema(named: str, values: type) -> None:
+@pytest.mark.parametrize(
+    ("named", "values"),
+    [("JobState", State), ("Priority", Priority), ("LogLevel", Level), ("RetentionKind", retention.Kind)],
+)
+def test_the_values_of_an_option_are_those_of_the_schema(named: str, values: type[StrEnum]) -> None:
     enum = SCHEMA.type_map[named]
     assert isinstance(enum, GraphQLEnumType)
     assert set(enum.values) == set(values)
