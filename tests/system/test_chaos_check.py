@@ -242,6 +242,16 @@ def test_attempts_that_history_lost_are_excused_by_a_recovery() -> None:
     assert check(evidence) == []
 
 
+def test_what_happened_between_a_copy_of_redis_and_its_return_may_be_forgotten() -> None:
+    evidence = honest()
+    evidence.ledger.extend([*ran(1, "begin", at_s=3.0), *ran(3, "kill", at_s=3.0)])  # type: ignore[attr-defined]  # it is a list
+    assert len(check(evidence)) == 2
+    evidence.forgotten = [(SECOND_0 + 2.5, SECOND_0 + 3.5)]
+    assert check(evidence) == []
+    evidence.forgotten = [(SECOND_0 + 3.5, SECOND_0 + 4.5)]
+    assert len(check(evidence)) == 2
+
+
 def test_an_attempt_that_ended_before_its_first_line_is_no_lie() -> None:
     evidence = honest()
     forget(evidence, "begin", 2)

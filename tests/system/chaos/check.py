@@ -64,7 +64,9 @@ def check(evidence: Evidence) -> list[str]:
         ack = evidence.answers.cancelled.get(job["id"])
         found += [f"{_name(job)} {text}" for text in begun_after(ack, lines.get((job["id"], 1), []))]
         for run in range(1, job["run"] + 1):
-            found += _attempts(job, run, lines.get((job["id"], run), []), lost=lost)
+            wrote = lines.get((job["id"], run), [])
+            forgotten = sum(line.what == ledger.BEGIN and not evidence.is_remembered(line) for line in wrote)
+            found += _attempts(job, run, wrote, lost=lost, forgotten=forgotten)
     found += _keys_were_unique(evidence, planned)
     for number, record in enumerate(evidence.subscribers, 1):
         found += [f"Subscriber {number}: {text}" for text in _live(record, evidence)]
@@ -105,13 +107,14 @@ def _ended(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> Iterato
     if job["state"] == "COMPLETED" and job["result"] != _result(plan):
         yield f"{_name(job)} has the result {str(job['result'])[:80]!r}."
     if job["task"] in {"poison", "crashing"}:
-        kills = Counter(line.what for line in evidence.ledger if line.job == job["id"])[ledger.KILL]
+        kills = [line for line in evidence.ledger if line.job == job["id"] and line.what == ledger.KILL]
+        known = sum(map(evidence.is_remembered, kills))
         if (
             job["crashes"] != POISON_CRASHES
-            or kills < POISON_CRASHES
-            or (kills > POISON_CRASHES and not job["recoveries"])
+            or len(kills) < POISON_CRASHES
+            or (known > POISON_CRASHES and not job["recoveries"])
         ):
-            yield f"{_name(job)} killed {kills} processes."
+            yield f"{_name(job)} killed {len(kills)} processes."
     if (
         ENDS.get(job["task"]) == {EXHAUSTED}
         and job["task"] != "failing"
@@ -140,7 +143,7 @@ def _result(plan: PlannedJob) -> Any:
 # Attempts
 
 
-def _attempts(job: dict[str, Any], run: int, lines: list[ledger.Line], *, lost: bool) -> Iterator[str]:
+def _attempts(job: dict[str, Any], run: int, lines: list[ledger.Line], *, lost: bool, forgotten: int) -> Iterator[str]:
     """Compare what history shows of one run with what the task itself wrote down."""
     shown = [attempt for attempt in job["attempts"]["nodes"] if attempt["run"] == run]
     states = Counter(attempt["state"] for attempt in shown)
@@ -159,6 +162,8 @@ def _attempts(job: dict[str, Any], run: int, lines: list[ledger.Line], *, lost: 
         yield f"{name}: the attempts do not go up to the number of attempts."
     if not job["recoveries"]:
         yield from _attempts_of_a_job_that_was_not_lost(name, shown, wrote, lines, lost=lost)
+        if wrote[ledger.BEGIN] - forgotten > len(shown):
+            yield f"{name}: more attempts began than are shown."
 
 
 def _attempts_of_a_job_that_was_not_lost(
@@ -167,8 +172,6 @@ def _attempts_of_a_job_that_was_not_lost(
     numbers = [attempt["number"] for attempt in shown]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"{name}: the attempts are {numbers}."
-    if wrote[ledger.BEGIN] > len(shown):
-        yield f"{name}: more attempts began than are shown."
     # Of an attempt that was interrupted before its first line, history knows more than the ledger.
     silent = sum(1 for attempt in shown if attempt["state"] in {"LOST", "RELEASED", "CANCELLED"} or _timed_out(attempt))
     if wrote[ledger.BEGIN] < len(shown) - silent:

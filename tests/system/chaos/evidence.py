@@ -46,6 +46,12 @@ class Evidence:
     keys: dict[str, int] = field(default_factory=dict)
     """What is left in Redis, with the bytes that each key takes; the stream and tombstones with an expiry are not."""
     product_faults: list[str] = field(default_factory=list)
+    forgotten: Sequence[tuple[float, float]] = ()
+    """Spans from a copy of Redis to its return: what the recorder had not read then, nobody but the ledger knows."""
+
+    def is_remembered(self, line: Line) -> bool:
+        """Tell whether history has to know of a line of the ledger."""
+        return not any(began_s <= line.at_s <= ended_s for began_s, ended_s in self.forgotten)
 
 
 async def read_history(caller: Caller) -> dict[str, dict[str, Any]]:
@@ -80,6 +86,7 @@ LASTING = (
     "token",
     "turn",
     "reaper",
+    "process",
 )
 """Keys that a system without a job to do has; the documented ones (jobs/broker/keys.py)."""
 

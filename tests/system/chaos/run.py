@@ -19,8 +19,8 @@ from tests.system.chaos.embedded import Embedded
 from tests.system.chaos.evidence import Evidence, read_counts, read_history, read_keys
 from tests.system.chaos.fault import Saboteur
 from tests.system.chaos.figures import figures
+from tests.system.chaos.plan import Break, Plan
 from tests.system.chaos.plan import Deployment as Where
-from tests.system.chaos.plan import Plan
 from tests.system.chaos.replicated import Replicated
 from tests.system.chaos.subscriber import Subscriber
 from tests.system.chaos.task import QUEUE
@@ -92,6 +92,8 @@ async def run(plan: Plan, folder: Path) -> Verdict:
             phases.end("stop")
     evidence.ledger = await asyncio.to_thread(ledger.read, deployment.ledger)
     evidence.product_faults += deployment.faults
+    copies = [done for done in saboteur.inflicted if done.fault.what is Break.OLDER_COPY]
+    evidence.forgotten = [(done.began_s, done.ended_s) for done in copies]
     for number, record in enumerate(evidence.subscribers, 1):
         lines = [f"{seen.kind} {seen.job} {seen.run} {seen.version}\n" for seen in record]
         await asyncio.to_thread((folder / f"seen-{number}").write_text, "".join(lines))
