@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """A queue in which a job that could run has waited for longer is degraded."""
     snapshot_every_s: float = Field(default=300.0, ge=1.0)
     """How often the figures of the whole system are written down, besides at the start of the services."""
+    report_every_s: float = Field(default=600.0, ge=0.0)
+    """How often they are written into the log of the services, as one line; 0: never."""
     metrics_open: bool = False
     """Whether /metrics and /health/queues answer without a token. They name queues, tasks and workers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -12,6 +12,7 @@ from jobs.collectors import Collectors
 from jobs.lookout import Lookout
 from jobs.probe import Health
 from jobs.probe_port import Probe
+from jobs.services.announcer import Announcer
 from jobs.services.base import Loop
 from jobs.services.cleaner import Cleaner
 from jobs.services.herald import Herald
@@ -35,16 +36,19 @@ class Services:
     def __init__(self, store: Store, broker: Broker, settings: Settings) -> None:
         self._store = store
         self._broker = broker
+        collectors = Collectors(store, broker, now_ms)
         self.loops: list[Loop] = [
             Recorder(store, broker),
             Trimmer(store, broker, replay_window_s=settings.replay_window_s, max_bytes=settings.events_max_bytes),
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),
-            Snapshotter(store, Collectors(store, broker, now_ms), every_s=settings.snapshot_every_s),
+            Snapshotter(store, collectors, every_s=settings.snapshot_every_s),
             Herald(ProcessKind.SERVICES, store, broker, parts=self._turning),
             Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]
+        if settings.report_every_s:
+            self.loops.append(Announcer(store, collectors, every_s=settings.report_every_s))
 
     def start(self) -> None:
         """Start every loop."""
