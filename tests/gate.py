@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import promtool
 from tests.chromium import NoChromium, executable
 from tests.postgres_server import URL_VARIABLE, PostgresMissing, find_binaries
 
@@ -51,12 +52,13 @@ def schema_is_fresh() -> str:
 
 
 def servers_are_there() -> str:
-    """Find PostgreSQL and Chromium, or install them: here, since two processes of pytest cannot use apt at once."""
+    """Find the servers and programs of the tests, or get them: here, since two processes cannot use apt at once."""
     try:
         if not os.environ.get(URL_VARIABLE):
             find_binaries()
         executable(lambda text: print(text, flush=True))
-    except (PostgresMissing, NoChromium) as missing:
+        promtool.executable()
+    except (PostgresMissing, NoChromium, promtool.NoPromtool) as missing:
         return str(missing)
     return ""
 
