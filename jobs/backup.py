@@ -85,10 +85,7 @@ async def verify(url: str, source: Path, beside: Path | None = None) -> Manifest
         elif sqlite_path(url) is not None:
             raise _wrong_kind(source, manifest, "sqlite")
         else:
-            try:
-                found = await postgres.check(url, copy, Described(manifest.migration, manifest.counts))
-            except BackupFailed as error:
-                raise BackupInvalid(f"The backup {source} cannot be restored: {error}") from error
+            found = await postgres.check(url, copy, Described(manifest.migration, manifest.counts))
     _compare(source, manifest, found)
     return manifest
 

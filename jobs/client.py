@@ -18,6 +18,7 @@ from jobs.newest import Newest
 from jobs.probe import Health
 from jobs.published import Published
 from jobs.queries import (
+    BackupQueries,
     HealthQueries,
     JobQueries,
     MetricQueries,
@@ -67,6 +68,9 @@ class Client:
             job=JobQueries(store, newest),
             queue=QueueQueries(store, broker, self.fleet),
             task=TaskQueries(published),
+            backup=BackupQueries(store),
+            slow_query=SlowQueryQueries(store),
+            statistics=StatisticsQueries(store, broker, clock),
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
             quarantine=QuarantineQueries(store),

@@ -21,6 +21,7 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 
 from api.context import Info
+from api.schema.backup import BackupQuery
 from api.schema.clean import CleanMutation
 from api.schema.describe import describe
 from api.schema.enqueue_input import EnqueueOptions
@@ -83,6 +84,7 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
 @strawberry.type
 class Query(
     JobQuery,
+    BackupQuery,
     QuarantineQuery,
     QueueQuery,
     RetentionQuery,

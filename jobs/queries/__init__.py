@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.queries.backup import BackupQueries
 from jobs.queries.health import HealthQueries
 from jobs.queries.job import JobQueries
 from jobs.queries.metric import MetricQueries
@@ -13,8 +14,11 @@ from jobs.queries.slow_query import SlowQueryQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
 
+from jobs.store import Backup, SlowQuery
 from jobs.store import SlowQuery
 __all__ = [
+    "Backup",
+    "BackupQueries",
     "HealthQueries",
     "JobQueries",
     "MetricQueries",
@@ -41,6 +45,9 @@ class Queries:
         job: JobQueries,
         queue: QueueQueries,
         task: TaskQueries,
+        backup: BackupQueries,
+        slow_query: SlowQueryQueries,
+        statistics: StatisticsQueries,
         worker: WorkerQueries,
         slow_query: SlowQueryQueries,
         token: TokenQueries,
@@ -52,6 +59,9 @@ class Queries:
         self.job = job
         self.health = health
         self.queue = queue
+        self.backup = backup
+        self.slow_query = slow_query
+        self.statistics = statistics
         self.task = task
         self.worker = worker
         self.token = token

@@ -13,6 +13,7 @@ from jobs.lookout import Lookout
 from jobs.probe import Health
 from jobs.probe_port import Probe
 from jobs.services.announcer import Announcer
+from jobs.services.archivist import Archivist
 from jobs.services.base import Loop
 from jobs.services.cleaner import Cleaner
 from jobs.services.herald import Herald
@@ -49,6 +50,16 @@ class Services:
         ]
         if settings.report_every_s:
             self.loops.append(Announcer(store, collectors, every_s=settings.report_every_s))
+        if settings.backup_every_s:
+            self.loops.append(
+                Archivist(
+                    store,
+                    settings.database_url,
+                    settings.backup_folder,
+                    every_s=settings.backup_every_s,
+                    keep=settings.backup_keep,
+                )
+            )
 
     def start(self) -> None:
         """Start every loop."""

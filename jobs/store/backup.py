@@ -65,10 +65,10 @@ class Backups:
         async with self._database.transaction() as transaction:
             return await transaction.execute(sql, (backup_id, fault, None if fault else at_ms)) > 0
 
-    async def removed(self, backup_id: str) -> None:
-        """Forget a backup whose file was removed. Raises StoreUnavailable."""
+    async def removed(self, path: str) -> None:
+        """Forget the backup whose file was removed. Raises StoreUnavailable."""
         async with self._database.transaction() as transaction:
-            await transaction.execute("DELETE FROM backup WHERE id = $1", (backup_id,))
+            await transaction.execute("DELETE FROM backup WHERE path = $1", (path,))
 
     async def newest(self, limit: int = 100) -> list[Backup]:
         """Return the newest, the latest first. Raises StoreUnavailable."""

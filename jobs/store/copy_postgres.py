@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
-from jobs.errors import BackupFailed, DatabaseInUse
+from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse
 from jobs.store.describe import Described, newest
 from jobs.store.faults import connecting, postgres_faults
 from jobs.store.postgres import CONNECT_S
@@ -104,10 +104,16 @@ async def epoch(url: str) -> int:
 async def check(url: str, copy: Path, described: Described) -> Described:
     """Restore the copy into a database that is made for that on the same server, and removed at the end.
 
-    Raises BackupFailed, also where the user of the URL may not make a database; StoreUnavailable.
+    Raises BackupInvalid where it cannot be restored; BackupFailed where that could not be tried, as without the
+    privilege to make a database; StoreUnavailable.
     """
+    async with _connected(url) as connection:
+        await _check_program("pg_restore", connection)
     async with _scratch(url) as scratch:
-        await put(scratch, copy, described, epoch_min=0)
+        try:
+            await put(scratch, copy, described, epoch_min=0)
+        except BackupFailed as error:
+            raise BackupInvalid(f"The backup cannot be restored: {error}") from error
         async with _connected(scratch) as connection:
             return await _describe(connection)
 
