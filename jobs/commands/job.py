@@ -84,6 +84,7 @@ class JobCommands:
             await self._canceller.cancel([request])
         except (BrokerUnavailable, EpochChanged, QueueFull) as error:
             log.info("cancel.left_to_reconciler", job=request.id, reason=str(error))
+            self._parts.pusher.cancel(request.id, request.run)
             return False
         return True
 

@@ -39,6 +39,7 @@ class Pusher:
         self._deadline_ms = deadline_ms
         self._monotonic = monotonic
         self._waiting: deque[tuple[float, Push]] = deque()
+        self._cancelled: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -92,6 +93,11 @@ class Pusher:
             self._leave(len(jobs) - room, "too many jobs wait to be pushed")
         self._wake.set()
 
+    def cancel(self, job_id: str, run: int) -> None:
+        """Hand this run over as cancelled, if it waits here. Never waits and never fails."""
+        if (self._waiting or self._pushing) and len(self._cancelled) < WAITING_MAX:
+            self._cancelled.add((job_id, run))
+
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
@@ -101,6 +107,7 @@ class Pusher:
                 self._turned_at = self._monotonic()
                 await self._push_batch()
             self._pushing = False
+            self._cancelled.clear()
             if self._stopping:
                 return
 
@@ -113,7 +120,7 @@ class Pusher:
             self._leave(len(batch) - len(fresh), "the broker did not answer in time")
         if not fresh:
             return
-        jobs = [job for _, job in fresh]
+        jobs = [self._as_it_is(job) for _, job in fresh]
         try:
             deadline_ms = await self._redis_ms(fresh[0][0]) + self._deadline_ms
             answers = await self._broker.push(jobs, deadline_ms=deadline_ms)
@@ -137,6 +144,10 @@ class Pusher:
             elif self._failing:
                 self._failing = False
                 log.info("pusher.back")
+
+    def _as_it_is(self, job: Push) -> Push:
+        cancelled = (job.spec.id, job.run) in self._cancelled
+        return msgspec.structs.replace(job, cancelled=True) if cancelled else job
 
     async def _redis_ms(self, moment: float) -> int:
         """Return what the clock of Redis showed at a moment of our own clock."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from jobs.errors import BrokerUnavailable, InvalidState, NotFound
 from jobs.job import State
 from tests.jobs.commands.requests import OPERATOR, READER, all_jobs, enqueue, lasting
 from tests.jobs.hand import Hand
+from tests.tcp_proxy import TcpProxy
 from tests.wait import until
 
 
@@ -18,6 +21,24 @@ async def test_a_job_that_redis_alone_knows_cannot_be_cancelled_while_redis_is_e
     await client.broker.client.flushall()
     with pytest.raises(BrokerUnavailable, match="compared with the store"):
         await client.commands.job.cancel(OPERATOR, job.id)
+
+
+async def test_a_job_that_is_cancelled_before_it_reaches_redis_never_waits_there(
+    open_client: Callable[..., Awaitable[Client]], redis_url: str, client: Client, hand: Hand
+) -> None:
+    with TcpProxy(redis_url) as proxy:
+        far = await open_client(redis_url=proxy.url)
+        proxy.refuse()
+        job, other = (await enqueue(far)).job, (await enqueue(far)).job
+        asked = await far.commands.job.cancel(OPERATOR, job.id)
+        assert (asked.state, asked.cancel_requested) == (State.QUEUED, True)
+        proxy.release()
+        await until(lambda: far.pusher.pushed == 2)
+        assert await client.broker.counts(["default"]) == {"default": {State.QUEUED: 1}}
+        assert await hand.complete() == other.id
+        await hand.record()
+        ended = {one.id: one.state for one in await all_jobs(client)}
+        assert ended == {job.id: State.CANCELLED, other.id: State.COMPLETED}
 
 
 async def test_a_waiting_job_is_cancelled_at_once_and_once(client: Client) -> None:
