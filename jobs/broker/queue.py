@@ -238,11 +238,15 @@ class Broker(Connection):
 
     # Workers
 
-    async def open_session(self, info: WorkerInfo) -> Session:
-        """Open the session of a worker process. Raises BrokerUnavailable, EpochChanged."""
+    async def open_session(self, info: WorkerInfo, wish: WorkerWish | None = None) -> Session:
+        """Open the session of a worker process, like which operators wished it to be under an earlier one.
+
+        Raises BrokerUnavailable, EpochChanged.
+        """
         session_id = str(uuid_utils.uuid7())
         lease_ms = int(self._settings.lease_s * 1000)
-        await self.call("session", ("open", session_id, lease_ms, _json.encode(info).decode()))
+        texts = [_json.encode(item).decode() for item in (info, wish or WorkerWish())]
+        await self.call("session", ("open", session_id, lease_ms, *texts))
         return Session(self, session_id, lease_ms)
 
     async def workers(self) -> list[WorkerRecord]:

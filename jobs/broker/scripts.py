@@ -34,6 +34,10 @@ _AWAY = ("MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN
 """Errors of a Redis that does not do its work now, but will again."""
 
 
+_GONE = (redis.exceptions.NoScriptError, redis.exceptions.WatchError)
+"""What is heard when the server that learned a script, or was about to, is not the one that answers any more."""
+
+
 def _load() -> dict[str, str]:
     folder = resources.files("jobs.broker") / "lua"
     texts = {entry.name.removesuffix(".lua"): entry.read_text() for entry in folder.iterdir()}
@@ -67,9 +71,9 @@ def command(name: str, request: Any, epoch: str) -> tuple[str | bytes, ...]:
 def translate(error: redis.exceptions.RedisError | OSError) -> Exception:
     """Turn an error of Redis or of a script into ours."""
     text = str(error)
-    if text.startswith("EPOCH"):
-        if text == "EPOCH 0":
-            return EpochChanged("Redis is empty; the services fill it.")
+    if text == "EPOCH 0":
+        return EpochChanged("Redis is empty; the services fill it.")
+    if text.startswith("EPOCH") or isinstance(error, _GONE):
         return EpochChanged("Redis was started anew or lost its data; it is being compared with the store.")
     if text.startswith("LOST"):
         return SessionLost("The worker's lease ran out; its jobs were given to others.")
@@ -98,13 +102,25 @@ async def run(client: redis.asyncio.Redis, name: str, request: Any, epoch: str) 
         try:
             answer = await execute(*command(name, request, epoch))
         except redis.exceptions.NoScriptError:
-            if name != RAISE:
-                _check_process(await client.info("server"), await client.get(keys.RUN))
-            await client.script_load(SOURCE[name])
+            await _teach(client, name)
             answer = await execute(*command(name, request, epoch))
     except (redis.exceptions.RedisError, OSError) as error:
         raise translate(error) from error
     return decode(answer)
+
+
+async def _teach(client: redis.asyncio.Redis, name: str) -> None:
+    """Teach the server a script, unless it is another process than the one that was checked."""
+    if name == RAISE:
+        await client.script_load(SOURCE[name])
+        return
+    async with client.pipeline() as pipeline:
+        server: Any = pipeline
+        await server.watch(keys.RUN)  # from here on a new connection is an error
+        _check_process(await server.info("server"), await server.get(keys.RUN))
+        server.multi()
+        server.execute_command("SCRIPT LOAD", SOURCE[name])
+        await server.execute()
 
 
 def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
@@ -114,10 +130,18 @@ def run_sync(client: redis.Redis, name: str, request: Any, epoch: str) -> Any:
         try:
             answer = execute(*command(name, request, epoch))
         except redis.exceptions.NoScriptError:
-            if name != RAISE:
-                _check_process(client.info("server"), client.get(keys.RUN))
-            client.script_load(SOURCE[name])
+            _teach_sync(client, name)
             answer = execute(*command(name, request, epoch))
     except (redis.exceptions.RedisError, OSError) as error:
         raise translate(error) from error
     return decode(answer)
+
+
+def _teach_sync(client: redis.Redis, name: str) -> None:
+    with client.pipeline() as pipeline:
+        server: Any = pipeline
+        server.watch(keys.RUN)
+        _check_process(server.info("server"), server.get(keys.RUN))
+        server.multi()
+        server.execute_command("SCRIPT LOAD", SOURCE[name])
+        server.execute()

@@ -14,45 +14,13 @@ from jobs.clock import now_ms
 from jobs.errors import QueueQLError
 from jobs.outcome import Outcome
 from jobs.saq.batch import Batch
+from jobs.saq.place import Place
 from jobs.saq.session import SaqBroker, SaqSession
 from jobs.worker.lease import Lease
 
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
-
-
-class Place:
-    """A caller who waits for a job. It is told that there is none only after Redis was asked for it."""
-
-    __slots__ = ("asked", "given", "late")
-
-    def __init__(self) -> None:
-        self.given: asyncio.Future[Reserved | None] = asyncio.get_running_loop().create_future()
-        self.asked = False
-        self.late = False
-
-    @property
-    def taken(self) -> bool:
-        """The caller has an answer, or went away."""
-        return self.given.done()
-
-    def give(self, reserved: Reserved | None) -> None:
-        """Answer."""
-        if not self.given.done():
-            self.given.set_result(reserved)
-
-    def note_asked(self) -> None:
-        """Redis had nothing."""
-        self.asked = True
-        if self.late:
-            self.give(None)
-
-    def note_late(self) -> None:
-        """Let the caller go as soon as Redis was asked: its time is over."""
-        self.late = True
-        if self.asked:
-            self.give(None)
 
 
 class Desk:
@@ -77,6 +45,9 @@ class Desk:
         self._closing = False
         self._serving: asyncio.Task[None] | None = None
         self._aside: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._tokens: dict[str, str] = {}
+        """Of the jobs that are here, by their ids."""
         self.unstarted: set[str] = set()
         """Ids of the jobs that were handed out and did not start yet."""
         self.start: Batch[Reserved, bool] = Batch(self._start)
@@ -106,12 +77,23 @@ class Desk:
         # SAQ's worker looks at its jobs itself whether they were cancelled.
         if renewal.lost:
             log.warning("saq.session_lost", queue=self._queue)
+        elif renewal.is_new_epoch and (self._keeping is None or self._keeping.done()):
+            self._keeping = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        """Say which jobs are here: an older copy of Redis may believe that more are. The next renewal repeats it."""
+        try:
+            if self._session:
+                await self._session.keep([*self._tokens.values()])
+        except Exception as error:  # what is to be done about it the lanes do
+            log.debug("saq.not_kept", queue=self._queue, error=str(error))
 
     async def _lose(self, session: SaqSession) -> None:
         """Leave a session that is over; its jobs are given to others."""
         if self._session is session:
             lease, self._session, self._lease = self._lease, None, None
             self.unstarted.clear()
+            self._tokens.clear()
             if lease:
                 await lease.stop()
             await session.close()
@@ -181,6 +163,7 @@ class Desk:
             raise
         stale = set(step.stale)
         for item, future in batch:
+            self._forget(item.id, item.token)
             if not future.done():
                 future.set_result(item.id not in stale)
         self._hand_out(step.reserved)
@@ -190,6 +173,7 @@ class Desk:
 
     def _hand_out(self, jobs: list[Reserved]) -> None:
         left = deque(jobs)
+        self._tokens |= {reserved.id: reserved.token for reserved in jobs}
         while left and self._waiting:
             place = self._waiting.popleft()
             if not place.taken:
@@ -254,6 +238,7 @@ class Desk:
     async def _put_back(self, jobs: list[Reserved]) -> list[bool]:
         answer = await self._broker.call("put_back", [(job.id, job.token) for job in jobs])
         for job in jobs:
+            self._forget(job.id, job.token)
             self.unstarted.discard(job.id)
             if self._session:
                 self._session.let_go(job.id)
@@ -263,13 +248,19 @@ class Desk:
         """Reserve a waiting job by its id; return its token, "" where it is not waiting. Raises SessionLost."""
         session = await self.session()
         token: str = (await self._broker.call("take", (session.id, [job_id])))[0]
+        if token:
+            self._tokens[job_id] = token
         return token
+
+    def _forget(self, job_id: str, token: str) -> None:
+        if self._tokens.get(job_id) == token:
+            del self._tokens[job_id]
 
     async def close(self) -> None:
         """Give back what was handed out and not started, and end the session."""
         self._closing = True
         self._news.set()
-        for task in (self._serving, self._aside):
+        for task in (self._serving, self._aside, self._keeping):
             if task:
                 task.cancel()
                 await asyncio.wait([task])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from jobs.broker import Broker, Finished, Lane, Reserved, Session, Step, WorkerInfo
+from jobs.broker import Broker, Finished, Lane, Reserved, Session, Step, WorkerInfo, WorkerWish
 from jobs.clock import now_ms
 from jobs.outcome import Release
 from jobs.saq.job import Record
@@ -39,9 +39,9 @@ class SaqBroker(Broker):
         self.on_ended: Callable[[Finished], None] | None = None
         """Called for each attempt that ended here, unless it was somebody else's by then."""
 
-    async def open_session(self, info: WorkerInfo) -> SaqSession:
-        """Open the session of a worker process. Raises BrokerUnavailable, EpochChanged."""
-        session = await super().open_session(info)
+    async def open_session(self, info: WorkerInfo, wish: WorkerWish | None = None) -> SaqSession:
+        """Open the session of a worker process, as `Broker` does. Raises BrokerUnavailable, EpochChanged."""
+        session = await super().open_session(info, wish)
         return SaqSession(self, session.id, int(self._settings.lease_s * 1000))
 
     async def note(self, notes: Sequence[Note]) -> list[bool]:

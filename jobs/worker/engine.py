@@ -191,9 +191,8 @@ class Engine:
         waiting = False
         while True:
             try:
-                session = await self._broker.open_session(self._info())
-                if self._wish != WorkerWish():  # the next who wishes something begins with what holds
-                    await self._broker.steer(session.id, self._wish)
+                # With what operators wished, so that whoever wishes something next adds to it.
+                session = await self._broker.open_session(self._info(), self._wish)
             except Exception as error:  # whatever it is: a worker that ended here would leave nobody to say so
                 if not waiting:
                     level = INFO if isinstance(error, EpochChanged | QueueFull) else WARNING

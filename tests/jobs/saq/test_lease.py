@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from saq.job import Status
 
 from jobs.broker import Broker, keys
 from jobs.errors import Stale
 from tests.factories import make_settings
+from tests.jobs.broker.watch import dump, restore
 from tests.jobs.saq.steps import NewQueue, dequeue, enqueue
+from tests.redis_server import RedisServer
 
 
 async def lose_leases(broker: Broker) -> None:
@@ -53,3 +56,30 @@ async def test_worker_that_lost_its_session_opens_another(new_queue: NewQueue) -
     await again.update(status=Status.ACTIVE)
     await again.finish(Status.COMPLETE)
     assert queue.complete == 1
+
+
+async def test_what_an_older_copy_of_redis_believes_the_desk_has_runs_again(
+    new_queue: NewQueue, redis_server: RedisServer
+) -> None:
+    """The process and its lease outlive the loss, so no reaper takes back what has ended there already."""
+    queue = new_queue(settings=make_settings(renew_s=0.1))
+    jobs = [await enqueue(queue, "add", key=key, a=1) for key in ("ended", "running")]
+    ended, running = [await dequeue(queue) for _ in jobs]
+    for job in (ended, running):
+        await job.update(status=Status.ACTIVE)
+    with redis.Redis.from_url(redis_server.url) as client:
+        copy = dump(client)
+        await ended.finish(Status.COMPLETE, result=1)
+        restore(client, copy)
+    broker = await queue.broker()
+    (worker,) = await broker.workers()
+    await broker.raise_epoch(broker.epoch + 1)
+    again = await dequeue(queue)
+    assert again.key == "ended"
+    await again.update(status=Status.ACTIVE)
+    for job in (again, running):
+        await job.finish(Status.COMPLETE, result=2)
+    for job in jobs:
+        await job.refresh()
+        assert (job.status, job.result, job.attempts) == (Status.COMPLETE, 2, 2 if job.key == "ended" else 1)
+    assert [one.id for one in await broker.workers()] == [worker.id]

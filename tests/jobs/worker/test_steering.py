@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs import Context
-from jobs.broker import Lane, Vitals, WorkerRecord, WorkerState, WorkerWish, keys
+from jobs.broker import Broker, Lane, Session, Vitals, WorkerRecord, WorkerState, WorkerWish, keys
 from jobs.job import State
 from jobs.worker import Engine
 from jobs.worker.slots import Slots
@@ -214,6 +214,32 @@ async def test_a_wish_outlives_the_session(steered: Steered) -> None:
     waiting = await works.push("small", queue="other")
     await eventually(lambda: said_again(steered))
     assert (await works.job(waiting)).state is State.QUEUED
+
+
+async def test_what_is_wished_while_a_session_is_opened_adds_to_the_earlier_wish(
+    steered: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = steered.works
+    await steered.start()
+    await steered.tell(concurrency=3)
+    open_session = Broker.open_session
+
+    async def told_at_once(broker: Broker, *args: Any) -> Session:
+        session = await open_session(broker, *args)
+        (worker,) = [one for one in await broker.workers() if one.id == session.id]
+        wish = WorkerWish(concurrency=worker.wish.concurrency, quiet=True)  # what `quiet` does
+        await broker.steer(session.id, wish, instead_of=worker.wish)
+        return session
+
+    monkeypatch.setattr(Broker, "open_session", told_at_once)
+    first = steered.engine.session_id
+    await works.broker.call("session", ("close", first))
+
+    async def another() -> bool:
+        return steered.engine.session_id not in (None, first)
+
+    await eventually(another)
+    await steered.until_like(WorkerWish(concurrency=3, quiet=True))
 
 
 async def test_another_worker_is_roused_for_what_a_quieted_listener_was_woken_for(works: Works) -> None:
