@@ -26,9 +26,10 @@ from jobs.queries import (
     Queries,
     QueueQueries,
     RetentionQueries,
+    SlowQueryQueries,
+    StatisticsQueries,
     TaskQueries,
     TokenQueries,
-    SlowQueryQueries,
     WorkerQueries,
 )
 from jobs.recent import Recent
@@ -67,15 +68,14 @@ class Client:
             health=HealthQueries(store, present, clock),
             job=JobQueries(store, newest),
             queue=QueueQueries(store, broker, self.fleet),
-            task=TaskQueries(published),
             backup=BackupQueries(store),
             slow_query=SlowQueryQueries(store),
             statistics=StatisticsQueries(store, broker, clock),
+            task=TaskQueries(published),
             worker=WorkerQueries(broker),
             token=TokenQueries(store, clock),
             quarantine=QuarantineQueries(store),
             metric=MetricQueries(store, broker, clock),
-            slow_query=SlowQueryQueries(store),
             retention=RetentionQueries(store, broker, replay_window_s=settings.replay_window_s),
         )
         self.feed = Feed(store, broker, newest, present)

@@ -103,6 +103,16 @@ class Kept(msgspec.Struct, frozen=True):
         return max(wanted, self.precision(from_ms - from_ms % wanted.ms))
 
 
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """A window as it is asked for."""
+
+    from_ms: int | None = None
+    until_ms: int | None = None
+    """None: now."""
+    length_ms: int | None = None
+    """In place of `from_ms`."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What statistics are to be about: None stands for all."""
 

@@ -40,6 +40,7 @@ from api.schema.retention_mutation import RetentionMutation
 from api.schema.scalars import SCALARS
 from api.schema.slow_query import SlowQueryMutation, SlowQueryQuery
 from api.schema.snapshot import SnapshotQuery, SnapshotSubscription
+from api.schema.statistics_query import StatisticsQuery
 from api.schema.task import TaskQuery
 from api.schema.viewer import ViewerQuery
 from api.schema.worker import WorkerQuery, WorkerSubscription
@@ -64,11 +65,11 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
             return await context.client.queries.task.get(context.viewer, key)
         case "QuarantineRecord":
             return await context.client.queries.quarantine.get(context.viewer, key)
+        case "HealthSnapshot":
+            return await context.client.queries.health.get(context.viewer, key)
         case "RetentionPolicy":
             what, _, queue = key.partition(":")
             return await context.client.queries.retention.get(context.viewer, what, queue)
-        case "HealthSnapshot":
-            return await context.client.queries.health.get(context.viewer, key)
         case "Worker":
             return await context.client.queries.worker.get(context.viewer, key)
         case "Attempt":
@@ -83,13 +84,14 @@ async def _find(info: Info, text: str) -> object | None:  # noqa: PLR0911  # one
 
 @strawberry.type
 class Query(
-    JobQuery,
     BackupQuery,
+    JobQuery,
     QuarantineQuery,
     QueueQuery,
     RetentionQuery,
     SlowQueryQuery,
     SnapshotQuery,
+    StatisticsQuery,
     TaskQuery,
     WorkerQuery,
     ViewerQuery,

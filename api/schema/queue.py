@@ -11,6 +11,7 @@ from api.paging import page_request
 from api.schema.connection import Connection
 from api.schema.node import Node, node_id
 from api.schema.scalars import Cursor
+from api.schema.statistics import Statistics, Told, queue_statistics
 from jobs.job import State
 from jobs.page import Page
 from jobs.queries.queue import Queue as QueueRecord
@@ -46,6 +47,7 @@ class Queue(Node):
     """Its name."""
     counts: QueueCounts
     """How many of its jobs have not ended."""
+    statistics: Told = strawberry.field(resolver=queue_statistics, graphql_type=Statistics)
 
     @classmethod
     def is_type_of(cls, obj: object, _info: object) -> bool:

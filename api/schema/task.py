@@ -12,6 +12,7 @@ from api.schema.attempt import Backoff
 from api.schema.connection import Connection
 from api.schema.node import Node, node_id
 from api.schema.scalars import JSON, Cursor
+from api.schema.statistics import Statistics, Told, task_statistics
 from jobs import job as vocabulary
 from jobs.job import Durability, Priority
 from jobs.page import Page
@@ -46,6 +47,7 @@ class Task(Node):
     """JSON Schema of its result, if its author declared one."""
     max_attempts: int
     """Attempts that one run of a job may have, the first included."""
+    statistics: Told = strawberry.field(resolver=task_statistics, graphql_type=Statistics)
     backoff: vocabulary.Backoff = strawberry.field(graphql_type=Backoff)
     """Delay before the next attempt after a failure."""
     timeout: timedelta | None = strawberry.field(

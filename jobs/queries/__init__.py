@@ -9,13 +9,13 @@ from jobs.queries.metric import MetricQueries
 from jobs.queries.quarantine import QuarantineQueries
 from jobs.queries.queue import Queue, QueueQueries
 from jobs.queries.retention import RetentionQueries
-from jobs.queries.task import TaskQueries
 from jobs.queries.slow_query import SlowQueryQueries
+from jobs.queries.statistics import StatisticsQueries
+from jobs.queries.task import TaskQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
-
 from jobs.store import Backup, SlowQuery
-from jobs.store import SlowQuery
+
 __all__ = [
     "Backup",
     "BackupQueries",
@@ -27,10 +27,11 @@ __all__ = [
     "Queue",
     "QueueQueries",
     "RetentionQueries",
-    "TaskQueries",
-    "TokenQueries",
     "SlowQuery",
     "SlowQueryQueries",
+    "StatisticsQueries",
+    "TaskQueries",
+    "TokenQueries",
     "Worker",
     "WorkerQueries",
 ]
@@ -44,12 +45,11 @@ class Queries:
         *,
         job: JobQueries,
         queue: QueueQueries,
-        task: TaskQueries,
         backup: BackupQueries,
         slow_query: SlowQueryQueries,
         statistics: StatisticsQueries,
+        task: TaskQueries,
         worker: WorkerQueries,
-        slow_query: SlowQueryQueries,
         token: TokenQueries,
         quarantine: QuarantineQueries,
         metric: MetricQueries,
@@ -66,6 +66,5 @@ class Queries:
         self.worker = worker
         self.token = token
         self.quarantine = quarantine
-        self.slow_query = slow_query
         self.metric = metric
         self.retention = retention

@@ -1,0 +1,99 @@
+"""Queries of statistics: what happened in a window, by queue and task, and how queues were at a past moment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobs.bottleneck import Bottleneck, bottlenecks
+from jobs.broker import Broker
+from jobs.broker.waiting import waiting_since
+from jobs.clock import Clock
+from jobs.errors import InvalidOption
+from jobs.job import State
+from jobs.rollup import Figures
+from jobs.statistics import Asked, Part, Period, Report, Span
+from jobs.store import Store
+from jobs.viewer import Permission, Viewer, authorise
+
+WINDOW_S = 3_600
+"""Length of a window where nothing is said of it."""
+WINDOW_MAX_S = 5 * 366 * 86_400
+STEPS_MAX = 1_500
+GROUPED_STEPS_MAX = 300
+
+__all__ = ["Asked", "Bottleneck", "Part", "Period", "QueueMoment", "Report", "Span", "StatisticsQueries"]
+
+
+class QueueMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue as it was."""
+
+    at_ms: int
+    precision: Span
+    counts: dict[State, int]
+
+
+class StatisticsQueries:
+    """Figures that outlive the jobs."""
+
+    def __init__(self, store: Store, broker: Broker, clock: Clock) -> None:
+        self._store = store
+        self._broker = broker
+        self._clock = clock
+
+    async def report(self, viewer: Viewer, asked: Asked, period: Period, step: Span | None = None) -> Report:
+        """Return what happened in a window, in all or in each step.
+
+        It has an hour where neither its beginning nor its length is given. What was recorded a moment ago is in it.
+        Raises Forbidden, InvalidOption, StoreUnavailable.
+        """
+        authorise(viewer, Permission.READ)
+        from_ms, until_ms = self._ends(period)
+        if not 0 <= from_ms < until_ms <= from_ms + WINDOW_MAX_S * 1000:
+            raise InvalidOption("A window must begin before it ends, after 1970, and may have five years.")
+        most = GROUPED_STEPS_MAX if asked.by_queue or asked.by_task else STEPS_MAX
+        if step and (until_ms - from_ms) > most * step.ms:
+            raise InvalidOption(f"A window may have {most:,} steps here: ask for longer ones.", path=("step",))
+        return await self._store.statistics.report(asked, from_ms, until_ms, step)
+
+    async def bottlenecks(self, viewer: Viewer, report: Report, queue: str | None) -> list[Bottleneck]:
+        """Return the tasks to look at, by the window of a report and the one before.
+
+        Raises Forbidden, StoreUnavailable.
+        """
+        authorise(viewer, Permission.READ)
+        asked, window, before = Asked(queue=queue, by_task=True), report.window, report.window.before()
+        now = await self._store.statistics.report(asked, window.from_ms, window.until_ms)
+        then = await self._store.statistics.report(asked, max(0, before.from_ms), before.until_ms)
+        return bottlenecks(_by_task(now), _by_task(then))
+
+    async def queue_at(self, viewer: Viewer, name: str, at_ms: int) -> QueueMoment | None:
+        """Return how a queue was; None where it never had a job. Raises Forbidden, InvalidOption, StoreUnavailable."""
+        authorise(viewer, Permission.READ)
+        if not 0 <= at_ms <= self._clock():
+            raise InvalidOption("`at` must be a moment of the past, after 1970.", path=("at",))
+        if name not in await self._store.search.queues():
+            return None
+        exact_ms, precision, counts = await self._store.statistics.states(at_ms, name)
+        return QueueMoment(at_ms=exact_ms, precision=precision, counts=counts)
+
+    async def oldest_wait_ms(self, viewer: Viewer, queue: str | None) -> int | None:
+        """Return for how long the job has waited that could have started first; None where none waits.
+
+        Raises Forbidden, Unavailable.
+        """
+        authorise(viewer, Permission.READ)
+        names = await self._store.search.queues() if queue is None else [queue]
+        since = (await waiting_since(self._broker, names)).values() if names else []
+        return max(0, await self._broker.now_ms() - min(since)) if since else None
+
+    def _ends(self, period: Period) -> tuple[int, int]:
+        until_ms = self._clock() if period.until_ms is None else period.until_ms
+        if period.from_ms is None:
+            return until_ms - (WINDOW_S * 1000 if period.length_ms is None else period.length_ms), until_ms
+        if period.length_ms is not None:
+            raise InvalidOption("Give `window` or `range.from`, not both.", path=("window",))
+        return period.from_ms, until_ms
+
+
+def _by_task(report: Report) -> dict[str, Figures]:
+    return {part.task: part.figures for part in report.parts if part.task is not None}
