@@ -20,9 +20,8 @@ from jobs.task import Registry, task
 from jobs.viewer import SYSTEM, Role, Viewer
 from jobs.worker import Engine
 from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
-from tests.jobs.worker.works import eventually
 from tests.redis_server import RedisServer
-from tests.wait import until
+from tests.wait import eventually, until
 
 VIEWER = Viewer(id="v", name="viewer", role=Role.VIEWER)
 REGISTRY = Registry()

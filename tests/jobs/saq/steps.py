@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import saq
@@ -23,12 +22,6 @@ async def dequeue(queue: Queue) -> saq.Job:
     job = await queue.dequeue(timeout=5)
     assert job is not None
     return job
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def ended(queue: Queue, job: saq.Job) -> saq.Job:

@@ -10,7 +10,8 @@ import saq.worker
 from saq.job import Status
 
 from jobs.saq import Queue
-from tests.jobs.saq.steps import ended, enqueue, forget, until
+from tests.jobs.saq.steps import ended, enqueue, forget
+from tests.wait import eventually
 
 
 async def test_saq_functions_run_unchanged(queue: Queue, worker: saq.worker.Worker[Any]) -> None:
@@ -64,14 +65,14 @@ async def test_function_reports_through_its_job(queue: Queue, worker: saq.worker
         await job.refresh()
         return (job.progress, job.meta) == (0.5, {"seen": True})
 
-    await until(reported)
+    await eventually(reported)
     broker = await queue.broker()
 
     async def in_history() -> bool:
         live = (await broker.jobs([(await broker.ids())[1][0]])).popitem()[1]
         return live.progress is not None and live.progress.percentage == 50
 
-    await until(in_history)
+    await eventually(in_history)
     await job.abort("done")
 
 
@@ -92,7 +93,7 @@ async def test_result_stays_for_its_ttl_when_history_has_it(queue: Queue, worker
     async def is_gone() -> bool:
         return await queue.job(gone.key) is None
 
-    await until(is_gone)
+    await eventually(is_gone)
     await forget(queue)
 
     broker = await queue.broker()

@@ -14,8 +14,8 @@ from jobs.saq import Queue
 from tests.factories import make_settings
 from tests.jobs.saq.conftest import WORKERS
 from tests.jobs.saq.steps import NewQueue, enqueue
-from tests.jobs.worker.works import eventually
 from tests.tcp_proxy import TcpProxy
+from tests.wait import eventually
 
 JOBS = 60
 ONE_WAY_S = 0.15

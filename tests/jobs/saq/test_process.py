@@ -13,7 +13,7 @@ from jobs.saq.process import serve
 from jobs.saq.session import SaqBroker
 from jobs.store.migrate import Migrator
 from tests.factories import make_settings, make_spec
-from tests.jobs.saq.steps import until
+from tests.wait import eventually
 
 
 async def test_process_publishes_its_tasks_works_and_ends(redis_url: str, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ async def test_process_publishes_its_tasks_works_and_ends(redis_url: str, tmp_pa
         found = (await broker.jobs([spec.id]))[spec.id]
         return found.state is State.COMPLETED
 
-    await until(completed)
+    await eventually(completed)
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(10):
         await serving

@@ -15,7 +15,8 @@ from saq.job import Status
 from jobs.broker import keys
 from jobs.event import Position
 from jobs.saq import Queue
-from tests.jobs.saq.steps import dequeue, enqueue, until
+from tests.jobs.saq.steps import dequeue, enqueue
+from tests.wait import eventually
 
 
 async def test_calls_of_one_turn_share_their_round_trips(queue: Queue, redis_client: redis.asyncio.Redis) -> None:
@@ -64,7 +65,7 @@ async def test_sweep_clears_away_what_ended_where_nobody_records(
     async def is_settled() -> bool:
         return await broker.settled(settled) == settled
 
-    await until(is_settled)
+    await eventually(is_settled)
     await queue.sweep()
     assert len((await broker.ids())[1]) == 1
 
@@ -74,7 +75,7 @@ async def test_sweep_clears_away_what_ended_where_nobody_records(
         await queue.sweep()
         return not (await broker.ids())[1]
 
-    await until(cleared)
+    await eventually(cleared)
     await job.refresh()
     assert job.result == 1
 

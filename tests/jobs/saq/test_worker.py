@@ -18,8 +18,9 @@ from jobs.broker import keys
 from jobs.saq import Queue, Worker
 from jobs.task import Registry
 from tests.jobs.saq.functions import FUNCTIONS, TIMERS
-from tests.jobs.saq.steps import NewQueue, dequeue, ended, enqueue, until
+from tests.jobs.saq.steps import NewQueue, dequeue, ended, enqueue
 from tests.redis_server import RedisServer
+from tests.wait import eventually
 
 
 async def test_worker_runs_a_registry_of_tasks(queue: Queue, new_queue: NewQueue) -> None:
@@ -108,7 +109,7 @@ async def test_upkeep_leaves_it_to_the_lease_to_report_an_outage(
     async def noticed() -> bool:
         return sum(message.startswith("Upkeep waits") for message in caplog.messages) >= 5
 
-    await until(noticed)
+    await eventually(noticed)
     await worker.stop()
     await working
     server.start()
@@ -132,7 +133,7 @@ async def test_a_signal_ends_a_worker_that_waits_for_the_reconciler(
         async def waits() -> bool:
             return "worker.waits_for_broker" in [entry["event"] for entry in logs]
 
-        await until(waits)
+        await eventually(waits)
     worker.event.set()  # what a signal does
     done, _ = await asyncio.wait([working], timeout=2)
     await worker.stop()
@@ -156,7 +157,7 @@ async def test_worker_without_slots_does_the_upkeep_only(queue: Queue) -> None:
     async def listed() -> bool:
         return set((await queue.info())["workers"]) == {worker.id}
 
-    await until(listed)
+    await eventually(listed)
     assert [health.ok for health in await worker.health()] == [True]
     await job.refresh()
     assert (job.status, await queue.count("queued")) == (Status.QUEUED, 1)

@@ -22,8 +22,8 @@ from jobs.services import Services, reaper, reconciler
 from jobs.viewer import SYSTEM
 from jobs.where import JobWhere
 from tests.jobs.services.distant_tasks import registry
-from tests.jobs.worker.works import eventually
 from tests.tcp_proxy import TcpProxy
+from tests.wait import eventually
 
 JOBS = 60
 ONE_WAY_S = 0.15

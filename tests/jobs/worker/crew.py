@@ -11,7 +11,7 @@ from typing import Any
 from jobs.broker import Broker
 from jobs.ending import end
 from jobs.process import signal_group, spawn
-from tests.jobs.worker.works import eventually
+from tests.wait import eventually
 
 MODULE = "tests.jobs.worker.hard_tasks"
 

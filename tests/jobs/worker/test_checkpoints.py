@@ -13,8 +13,8 @@ from jobs.broker import keys
 from jobs.context import Interrupt
 from jobs.event import Progressed
 from jobs.job import State
-from tests.jobs.worker.works import Works, eventually
-from tests.wait import until
+from tests.jobs.worker.works import Works
+from tests.wait import eventually, until
 
 
 async def kept(works: Works, job_id: str) -> bytes | None:

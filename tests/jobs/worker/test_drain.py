@@ -13,8 +13,8 @@ from jobs.broker import keys
 from jobs.job import State
 from jobs.worker import Engine
 from tests.factories import make_settings
-from tests.jobs.worker.works import Works, eventually
-from tests.wait import until
+from tests.jobs.worker.works import Works
+from tests.wait import eventually, until
 
 
 async def test_what_runs_may_end(works: Works) -> None:

@@ -27,8 +27,8 @@ from jobs.worker import Hooks
 from jobs.worker.nursery import COMMAND, FORK, Setting
 from jobs.worker.pool import BOOT
 from tests.jobs.worker.isolated_tasks import open_sockets, registry
-from tests.jobs.worker.works import Works, eventually
-from tests.wait import until
+from tests.jobs.worker.works import Works
+from tests.wait import eventually, until
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from jobs.broker import Broker
 from jobs.job import State
 from tests.factories import make_settings
 from tests.jobs.broker.watch import dump, restore
-from tests.jobs.worker.works import Works, eventually
+from tests.jobs.worker.works import Works
 from tests.redis_server import RedisServer
-from tests.wait import until
+from tests.wait import eventually, until
 
 
 async def test_a_lost_session_counts_for_nothing_and_a_new_one_is_opened(works: Works) -> None:

@@ -14,7 +14,8 @@ from jobs.broker import Broker, Lane, Session, Vitals, WorkerRecord, WorkerState
 from jobs.job import State
 from jobs.worker import Engine
 from jobs.worker.slots import Slots
-from tests.jobs.worker.works import Works, eventually
+from tests.jobs.worker.works import Works
+from tests.wait import eventually
 
 
 class Steered:

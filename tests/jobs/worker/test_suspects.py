@@ -11,8 +11,8 @@ import pytest
 from jobs.event import Reaped
 from jobs.job import Reason, State
 from tests.jobs.worker.crew import Crew
-from tests.jobs.worker.works import Works, eventually
-from tests.wait import until
+from tests.jobs.worker.works import Works
+from tests.wait import eventually, until
 
 
 @pytest.mark.parametrize("pills", [1, 2])

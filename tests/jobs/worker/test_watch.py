@@ -21,8 +21,8 @@ from jobs.event import Logged
 from jobs.job import Reason, State
 from jobs.worker.watch import EXIT_CODE
 from tests.jobs.worker.crew import Crew
-from tests.jobs.worker.works import Works, eventually
-from tests.wait import until
+from tests.jobs.worker.works import Works
+from tests.wait import eventually, until
 
 
 def blocked_by(redis_url: str, session: str) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from jobs.broker import Broker, Push
@@ -13,6 +12,7 @@ from jobs.job import Job, State
 from jobs.task import Registry, task
 from jobs.worker import Engine
 from tests.factories import make_settings, make_spec
+from tests.wait import eventually
 
 
 class Works:
@@ -84,13 +84,3 @@ class Works:
 
     async def kinds(self, job_id: str) -> list[str]:
         return [type(event).__name__ for event in await self.events(job_id)]
-
-
-async def eventually(condition: Callable[[], Awaitable[Any]], *, within_s: float = 10.0, what: str = "") -> Any:
-    deadline = time.monotonic() + within_s
-    while True:
-        value = await condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"waited {within_s} s in vain for {what or condition}"
-        await asyncio.sleep(0.02)
