@@ -75,9 +75,8 @@ def _slow(figures: Figures) -> str:
 
 def _failing(figures: Figures) -> str:
     ended = attempts_ended(figures)
-    return (
-        f"{_percent(figures.failed / ended)} of its {_attempts(ended)} failed, and {figures.dead:,} of its jobs died."
-    )
+    died = f", and {figures.dead:,} of its jobs died" if figures.dead else ""
+    return f"{_percent(figures.failed / ended)} of its {_attempts(ended)} failed{died}."
 
 
 def _changes(task: str, figures: Figures, all_before: Mapping[str, Figures]) -> Iterator[tuple[float, str, str]]:
