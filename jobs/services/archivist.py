@@ -67,17 +67,22 @@ class Archivist(LeaderLoop):
         return self._every_s - (self._clock() - made[0]) / 1000 if made else 0.0
 
     async def _while_it_leads(self) -> None:
-        """Work for as long as it takes, and stay the leader meanwhile; stop where another one leads."""
+        """Work for as long as it takes, and stay the leader; give up where another one leads, or at a stop."""
         working = asyncio.create_task(self._back_up(), name="backup")
+        stopping = asyncio.create_task(self._stopping.wait(), name="backup-stop")
+        either = {working, stopping}
         try:
-            while not (await asyncio.wait([working], timeout=self.leadership.renew_s))[0]:
+            while not (
+                await asyncio.wait(either, timeout=self.leadership.renew_s, return_when=asyncio.FIRST_COMPLETED)
+            )[0]:
                 self.moves()
                 if not await self.leadership.holds():
-                    return
+                    break
+            if working.done():
+                await working
         finally:
-            if not working.done():
-                await end(working)
-        await working
+            await end(stopping)
+            await end(working)
 
     async def _back_up(self) -> None:
         at_ms = self._clock()

@@ -135,14 +135,19 @@ async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: i
         isolation_level=None,
         check_same_thread=False,
     )
-    with closing(connection):
-        working = asyncio.ensure_future(asyncio.to_thread(work, connection))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
+
+    def do() -> T:
+        with closing(connection):
+            return work(connection)
+
+    working = asyncio.ensure_future(asyncio.to_thread(do))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
             connection.interrupt()
-            await asyncio.wait([working])
-            raise
+        await asyncio.wait([working])
+        raise
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""The archivist makes backups on time, shows that they can be restored, and keeps so many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from jobs import archive, backup
+from jobs.errors import BackupFailed
+from jobs.services.archivist import PREFIX, Archivist
+from jobs.store import Store
+from tests.factories import make_spec
+from tests.wait import until
+
+DAY_MS = 86_400_000
+
+
+class Clock:
+    now_ms = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(database_url: str, clock: Clock) -> AsyncIterator[Store]:
+    store = await Store.open(database_url, clock=clock)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backups"
+
+
+Open = Callable[[Store], Archivist]
+
+
+@pytest.fixture
+def open_archivist(database_url: str, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Open:
+    monkeypatch.setattr(backup, "now_ms", clock)
+    return lambda store: Archivist(store, database_url, folder, every_s=86_400, keep=2, clock=clock)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*"))
+
+
+async def test_it_makes_one_a_day_and_keeps_two(store: Store, open_archivist: Open, folder: Path, clock: Clock) -> None:
+    archivist = open_archivist(store)
+    await store.accept.accept(make_spec())
+    for day in range(3):
+        await archivist.lead()
+        await archivist.lead()  # it is not time
+        newest = (await store.backups.newest())[0]
+        assert (newest.created_ms, newest.verified_ms, newest.fault) == (clock.now_ms, clock.now_ms, None)
+        assert newest.counts["job"] == 1
+        assert len(files(folder)) == min(day + 1, 2)
+        clock.now_ms += DAY_MS
+    kept = await store.backups.newest()
+    assert [Path(one.path).name for one in kept] == files(folder)[::-1]
+    # Another process knows when the last one was made.
+    clock.now_ms -= DAY_MS // 2
+    other = open_archivist(store)
+    assert 0 < await other.lead() <= 60
+    assert len(await store.backups.newest()) == 2
+
+
+async def test_it_removes_no_backup_of_others(store: Store, open_archivist: Open, folder: Path, clock: Clock) -> None:
+    folder.mkdir()  # noqa: ASYNC240  # nothing else runs meanwhile
+    for name in ("queueql-20200101T000000Z.backup", f"{PREFIX}notes.txt"):
+        (folder / name).write_text("mine")
+    archivist = open_archivist(store)
+    for _ in range(3):
+        await archivist.lead()
+        clock.now_ms += DAY_MS
+    assert len(files(folder)) == 4
+
+
+async def test_one_that_cannot_be_restored_is_told_and_removes_none(
+    store: Store, open_archivist: Open, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archivist = open_archivist(store)
+    for _ in range(2):
+        await archivist.lead()
+        clock.now_ms += DAY_MS
+    good, pack = files(folder), archive.pack
+
+    def tear(data: Path, manifest: archive.Manifest, target: Path) -> int:
+        """A disk that loses a part of what was written."""
+        size = pack(data, manifest, target)
+        content = bytearray(target.read_bytes())
+        content[size // 2] ^= 0xFF
+        target.write_bytes(content)
+        return size
+
+    monkeypatch.setattr(archive, "pack", tear)
+    await archivist.lead()
+    newest = (await store.backups.newest())[0]
+    assert newest.verified_ms is None
+    assert newest.fault
+    assert "damaged" in newest.fault
+    assert set(good) < set(files(folder))
+    made = len(files(folder))
+    await archivist.lead()  # not again at once
+    assert len(files(folder)) == made
+    archivist.start()
+    assert "The last backup failed." in archivist.health().detail
+    await archivist.stop()
+    monkeypatch.setattr(archive, "pack", pack)
+    clock.now_ms += DAY_MS
+    await open_archivist(store).lead()
+    assert (await store.backups.newest())[0].fault is None
+    assert len(files(folder)) == 2
+
+
+async def test_whoever_leads_no_more_stops(
+    store: Store, open_archivist: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archivist, begun, ended = open_archivist(store), asyncio.Event(), asyncio.Event()
+
+    async def long(_url: str, _target: Path) -> backup.Backup:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise BackupFailed("Nobody comes here.")
+
+    async def holds() -> bool:
+        return not begun.is_set()
+
+    monkeypatch.setattr(backup, "make", long)
+    monkeypatch.setattr(archivist.leadership, "holds", holds)
+    monkeypatch.setattr(archivist.leadership, "_lease_ms", 30)
+    archivist.start()
+    await until(ended.is_set)
+    await archivist.stop()
+    assert await store.backups.newest() == []
+
+
+async def test_a_stop_does_not_wait_for_a_backup(
+    store: Store, open_archivist: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archivist, begun = open_archivist(store), asyncio.Event()
+    copy_module = backup.sqlite if store.dialect == "sqlite" else backup.postgres
+
+    async def long(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(copy_module, "take", long)
+    archivist.start()
+    await begun.wait()
+    started = asyncio.get_running_loop().time()
+    await archivist.stop()
+    assert asyncio.get_running_loop().time() - started < 3
+    assert files(folder) == []
