@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,25 +11,50 @@ import msgspec
 from jobs.errors import InvalidCursor
 from jobs.metric import SeriesPoint, SeriesRequest
 from jobs.page import Direction, Page, PageRequest
-from jobs.snapshot import Snapshot
+from jobs.snapshot import JobFigures, QueueFigures, QueueSection, Snapshot
 from jobs.store.cursor import Cursors, Keyset
 from jobs.store.database import Database, Dialect, Row
 from jobs.store.where import Query
 
 SECTIONS = ("queues", "workers", "database", "redis", "notifications", "recorder", "processes", "errors")
 """The sections that have a column each, of JSON."""
-SERIES_MAX = 100_000
-"""Snapshots that a series looks at; the oldest are left out. A year of them, one every five minutes, is as many."""
+SERIES_MAX = 5_000
+"""Snapshots that a series looks at, evenly spread where there are more: 17 days of them, one every five minutes."""
 
 _NAMES = f"id, at_ms, took_ms, {', '.join(SECTIONS)}, faults"
 _SELECT = f"SELECT {_NAMES} FROM system_health_snapshots"  # noqa: S608  # names of our own columns
+_COUNT = "SELECT count(*) AS n FROM system_health_snapshots WHERE at_ms >= $1 AND at_ms < $2"
 _INSERT = (
     f"INSERT INTO system_health_snapshots (slot_ms, at_ms, took_ms, {', '.join(SECTIONS)}, faults, error_count)"  # noqa: S608  # as above
     f" VALUES ({', '.join(f'${number}' for number in range(1, len(SECTIONS) + 6))}) ON CONFLICT (slot_ms) DO NOTHING"
 )
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
 _encode = msgspec.json.Encoder().encode
+
+
+class _Queues(msgspec.Struct, frozen=True):
+    """The queues as they are stored: by name, so that one of them is found without reading all."""
+
+    total: JobFigures
+    each: dict[str, JobFigures]
+
+    @classmethod
+    def of(cls, section: QueueSection) -> _Queues:
+        """Make it of a section."""
+        return cls(section.total, {one.name: JobFigures(**_figures(one)) for one in section.each})
+
+    def section(self) -> QueueSection:
+        """Make a section of it."""
+        each = tuple(QueueFigures(name=name, **_figures(one)) for name, one in self.each.items())
+        return QueueSection(total=self.total, each=each)
+
+
+def _figures(one: JobFigures) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in JobFigures.__struct_fields__}
+
+
 _decoders = {
-    field.name: msgspec.json.Decoder(field.type)
+    field.name: msgspec.json.Decoder(_Queues | None if field.name == "queues" else field.type)
     for field in msgspec.structs.fields(Snapshot)
     if field.name in (*SECTIONS, "faults")
 }
@@ -43,6 +69,8 @@ class Snapshots:
     async def add(self, snapshot: Snapshot, slot_ms: int) -> bool:
         """Store a snapshot, in one insert; False where another process has stored one for this slot."""
         sections = [getattr(snapshot, name) for name in SECTIONS]
+        if snapshot.queues is not None:
+            sections[SECTIONS.index("queues")] = _Queues.of(snapshot.queues)
         texts = [None if section is None else _encode(section).decode() for section in sections]
         count = snapshot.errors.count if snapshot.errors else None
         values = (slot_ms, snapshot.at_ms, snapshot.took_ms, *texts, _encode(snapshot.faults).decode(), count)
@@ -79,19 +107,23 @@ class Snapshots:
         return keyset.page(rows, _snapshot, lambda row: cursors.write(row["id"]))
 
     async def series(self, asked: SeriesRequest) -> list[SeriesPoint]:
-        """Return a figure over time; steps in which it is not known are left out."""
-        values: list[Any] = [asked.since_ms, asked.until_ms, asked.step_ms]
+        """Return a figure over time; steps in which it is not known are left out.
+
+        Of more than SERIES_MAX snapshots every second, third ... is looked at.
+        """
+        counted = await self._database.fetch(_COUNT, (asked.since_ms, asked.until_ms))
+        values: list[Any] = [asked.since_ms, asked.until_ms, asked.step_ms, -(-counted[0]["n"] // SERIES_MAX) or 1]
         section, *place = asked.metric.place
         if asked.queue is None:
             figure = _path(self._database.dialect, section, place)
         else:
-            values.append(asked.queue)
-            figure = _of_queue(self._database.dialect, place[-1])
+            figure, value = _of_queue(self._database.dialect, asked.queue, place[-1])
+            values.append(value)
         sql = (
             "SELECT step, count(figure) AS number, avg(figure) AS average, min(figure) AS least, max(figure) AS most"  # noqa: S608  # names of our own columns and figures
             f" FROM (SELECT (at_ms - $1) / $3 AS step, {figure} AS figure FROM"
             f" (SELECT at_ms, {section} FROM system_health_snapshots WHERE at_ms >= $1 AND at_ms < $2"
-            f" ORDER BY at_ms DESC LIMIT {SERIES_MAX}) AS looked) AS measured"
+            " AND id % $4 = 0) AS looked) AS measured"
             " WHERE figure IS NOT NULL GROUP BY step ORDER BY step"
         )
         rows = await self._database.fetch(sql, values)
@@ -113,17 +145,15 @@ def _path(dialect: Dialect, column: str, names: Sequence[str]) -> str:
     return f"json_extract({column}, '$.{'.'.join(names)}')"
 
 
-def _of_queue(dialect: Dialect, figure: str) -> str:
-    """Write the figure of the queue that is parameter 4."""
+def _of_queue(dialect: Dialect, queue: str, figure: str) -> tuple[str, str]:
+    """Write the figure of a queue; return it with its parameter, the fifth."""
     if dialect == "postgres":
-        return (
-            f"(SELECT (one ->> '{figure}')::double precision"  # noqa: S608  # names of our own figures
-            " FROM jsonb_array_elements(queues::jsonb -> 'each') AS one WHERE one ->> 'name' = $4)"
-        )
-    return (
-        f"(SELECT json_extract(one.value, '$.{figure}')"  # noqa: S608  # as above
-        " FROM json_each(queues, '$.each') AS one WHERE json_extract(one.value, '$.name') = $4)"
-    )
+        return f"(queues::jsonb -> 'each' -> $5::text ->> '{figure}')::double precision", queue
+    if _PLAIN.fullmatch(queue):
+        return "json_extract(queues, $5)", f'$.each."{queue}".{figure}'
+    # A path of SQLite cannot hold every name.
+    sql = f"(SELECT json_extract(value, '$.{figure}') FROM json_each(queues, '$.each') WHERE key = $5)"  # noqa: S608  # names of our own figures
+    return sql, queue
 
 
 def _snapshot(row: Row) -> Snapshot:
@@ -134,6 +164,8 @@ def _snapshot(row: Row) -> Snapshot:
             sections[name] = None if row[name] is None else _decoders[name].decode(row[name])
         except ValueError:  # of another version, or damaged; the others tell what they know
             unread[name] = "What was stored cannot be read."
+    if sections.get("queues") is not None:
+        sections["queues"] = sections["queues"].section()
     faults = _decoders["faults"].decode(row["faults"]) | unread
     return Snapshot(id=row["id"], at_ms=row["at_ms"], took_ms=row["took_ms"], faults=faults, **sections)
 

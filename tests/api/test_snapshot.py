@@ -41,7 +41,8 @@ fragment J on JobFigures { waiting delayed active blocked completed failed cance
 async def take(client: Client, hour: int, waiting: int, **sections: Any) -> None:
     at_ms = BEGIN_MS + hour * HOUR_MS
     queues = QueueSection(
-        total=JobFigures(waiting=waiting, completed=2**40), each=(QueueFigures(name="a", waiting=waiting),)
+        total=JobFigures(waiting=waiting, completed=2**40),
+        each=(QueueFigures(name="a", waiting=waiting),),
     )
     assert await client.store.snapshots.add(Snapshot(at_ms=at_ms, took_ms=7, queues=queues, **sections), at_ms)
 

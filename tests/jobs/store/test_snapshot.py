@@ -23,11 +23,16 @@ from jobs.snapshot import (
 )
 from jobs.store import Store
 
+ODD = 'it\'s "a" $\\ ü'
+
 
 def make(at_ms: int, waiting: int | None = 1, **sections: Any) -> Snapshot:
     queues = None
     if waiting is not None:
-        each = (QueueFigures(name='it\'s "a"', waiting=waiting), QueueFigures(name="b", waiting=10 * waiting))
+        each = (
+            QueueFigures(name=ODD, waiting=waiting),
+            QueueFigures(name="b.c", waiting=10 * waiting),
+        )
         queues = QueueSection(total=JobFigures(waiting=11 * waiting), each=each)
     return Snapshot(at_ms=at_ms, took_ms=7, queues=queues, **sections)
 
@@ -97,13 +102,24 @@ async def test_a_series_has_average_least_and_most_of_each_step(store: Store) ->
     assert await store.snapshots.series(asked(Metric.QUEUE_WAITING, 1_001, 1_500, 1_000)) == []
 
 
-@pytest.mark.parametrize(("queue", "factor"), [('it\'s "a"', 1), ("b", 10)])
+@pytest.mark.parametrize(("queue", "factor"), [(ODD, 1), ("b.c", 10)])
 async def test_a_queue_has_a_series_of_its_own(store: Store, queue: str, factor: int) -> None:
     await fill(store, [1_000, 2_000])
     series = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10_000, 60_000, queue))
     assert [(one.least, one.most) for one in series] == [(1_000 * factor, 2_000 * factor)]
-    assert await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10_000, 60_000, "c")) == []
+    assert await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10_000, 60_000, "b")) == []
+    assert await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10_000, 60_000, '"')) == []
     assert await store.snapshots.series(asked(Metric.QUEUE_DEAD, 0, 10_000, 60_000, queue)) == []
+
+
+async def test_of_very_many_snapshots_some_are_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(store, list(range(1_000, 1_100)))
+    monkeypatch.setattr("jobs.store.snapshot.SERIES_MAX", 30)
+    (point,) = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10_000, 60_000))
+    assert point.count == 25
+    assert point.average == pytest.approx(11 * 1_050, rel=0.01)
+    (point,) = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 1_030, 60_000))
+    assert point.count == 30
 
 
 async def test_every_metric_has_a_series(store: Store) -> None:
