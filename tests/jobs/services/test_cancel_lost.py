@@ -122,6 +122,26 @@ async def test_a_running_job_that_was_to_be_cancelled_does_not_run_again_when_re
     assert (job.state, job.cancel_requested, job.recoveries) == (State.CANCELLED, True, 1)
 
 
+class Filler(Reconciler):
+    """Loses the database once everything is pushed."""
+
+    async def _cancel(self) -> None:
+        raise StoreUnavailable("The database is away.")
+
+
+async def test_what_is_pushed_again_and_was_to_be_cancelled_never_waits(
+    client: Client, hand: Hand, server: RedisServer
+) -> None:
+    job_id, other = await pushed(client), await pushed(client)
+    await cancel(client, job_id)
+    server.flush()
+    with pytest.raises(StoreUnavailable):
+        await Filler(client.store, client.broker).turn()
+    assert await client.broker.is_reconciled()
+    assert await reserved(client) == [other]
+    assert (await ended(client, hand, job_id)).state is State.CANCELLED
+
+
 class Interrupted(Reconciler):
     """Loses the database once jobs may be reserved."""
 
