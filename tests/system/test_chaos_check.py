@@ -252,6 +252,14 @@ def test_what_happened_between_a_copy_of_redis_and_its_return_may_be_forgotten()
     assert len(check(evidence)) == 2
 
 
+def test_a_pill_whose_worker_was_lost_before_its_first_line_is_no_lie() -> None:
+    evidence = honest()
+    evidence.ledger = [line for line in evidence.ledger if line.number != 3 or line.attempt == 3]
+    assert check(evidence) == []
+    attempts(evidence, 3)[0]["state"] = "RELEASED"
+    assert any("killed 1 processes" in text for text in check(evidence))
+
+
 def test_an_attempt_that_ended_before_its_first_line_is_no_lie() -> None:
     evidence = honest()
     forget(evidence, "begin", 2)

@@ -107,11 +107,16 @@ def _ended(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> Iterato
     if job["state"] == "COMPLETED" and job["result"] != _result(plan):
         yield f"{_name(job)} has the result {str(job['result'])[:80]!r}."
     if job["task"] in {"poison", "crashing"}:
-        kills = [line for line in evidence.ledger if line.job == job["id"] and line.what == ledger.KILL]
+        lines = [line for line in evidence.ledger if line.job == job["id"]]
+        kills = [line for line in lines if line.what == ledger.KILL]
         known = sum(map(evidence.is_remembered, kills))
+        begun = {line.attempt for line in lines if line.what == ledger.BEGIN}
+        # Its worker may be lost before its first line, for other reasons than the job.
+        nodes = job["attempts"]["nodes"]
+        silent = sum(attempt["state"] == "LOST" and attempt["number"] not in begun for attempt in nodes)
         if (
             job["crashes"] != POISON_CRASHES
-            or len(kills) < POISON_CRASHES
+            or len(kills) + silent < POISON_CRASHES
             or (known > POISON_CRASHES and not job["recoveries"])
         ):
             yield f"{_name(job)} killed {len(kills)} processes."
