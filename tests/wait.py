@@ -18,7 +18,7 @@ async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> N
         await asyncio.sleep(0.02)
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 10.0, what: str = "") -> T:
+async def eventually(ask: Callable[[], Awaitable[T | None]], *, within_s: float = 10.0, what: str = "") -> T:
     """Ask until the answer holds (is true), and return it. Raises AssertionError at the deadline."""
     deadline = time.monotonic() + within_s
     while not (answer := await ask()):

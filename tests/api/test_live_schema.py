@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import structlog.testing
 
@@ -12,6 +10,7 @@ from jobs.client import Client
 from jobs.task import Registry
 from tests.api.caller import Caller
 from tests.api.tasks import registry
+from tests.wait import eventually
 
 LIVE = "subscription {jobEvents {events {jobId job {task}}}}"
 
@@ -40,9 +39,7 @@ async def test_a_task_that_is_published_gets_its_mutation_and_nobody_is_cut_off(
         assert not await named(api, "brewEnqueue")
         assert (await api.data('{task(name: "noop") {mutation}}'))["task"] == {"mutation": "noopEnqueue"}
         await published.commands.task.publish(later_tasks().definitions())
-        async with asyncio.timeout(10):
-            while not await named(api, "brewEnqueue"):  # the server swaps it
-                await asyncio.sleep(0.05)
+        await eventually(lambda: named(api, "brewEnqueue"))  # the server swaps it
         job = (await api.data("mutation {brewEnqueue(input: {args: {cups: 2}}) {job {id}}}"))["brewEnqueue"]["job"]
         expected = {"data": {"jobEvents": {"events": [{"jobId": job["id"], "job": {"task": "brew"}}]}}}
         assert await socket.next("1") == expected

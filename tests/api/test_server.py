@@ -23,6 +23,7 @@ from jobs.errors import PortTaken
 from tests.api.caller import Caller
 from tests.factories import make_settings
 from tests.redis_server import RedisServer
+from tests.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 LIVE = "subscription {jobEvents {endCursor}}"
@@ -128,15 +129,16 @@ async def test_the_process_ends_on_a_signal(published: Client, number: signal.Si
     code = "import asyncio; from api.server import serve; from jobs.settings import load; asyncio.run(serve(load()))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT, env=environ)
     try:
-        async with Caller(f"127.0.0.1:{port}") as caller, asyncio.timeout(30):
-            while True:
+        async with Caller(f"127.0.0.1:{port}") as caller:
+
+            async def ready() -> bool:
+                assert process.returncode is None
                 try:
-                    answer = await caller.request("GET", "/readyz")
+                    return bool((await caller.request("GET", "/readyz")).status == 200)
                 except aiohttp.ClientConnectionError:
-                    await asyncio.sleep(0.05)
-                    continue
-                assert answer.status == 200
-                break
+                    return False
+
+            await eventually(ready, within_s=30)
         process.send_signal(number)
         assert await asyncio.wait_for(process.wait(), 10) == 0
     finally:

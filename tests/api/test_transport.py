@@ -16,10 +16,10 @@ import structlog
 
 from api.server import address_of, listen, running
 from jobs.client import Client
-from tests.api.caller import GRAPHQL, Caller
+from tests.api.caller import GRAPHQL, Answer, Caller
 from tests.api.conftest import Serve
 from tests.factories import make_settings
-from tests.wait import until
+from tests.wait import eventually, until
 
 LONG = "{__schema {types {name description}}}"
 LIVE = "subscription {jobEvents {endCursor}}"
@@ -169,9 +169,10 @@ def locked(client: Client) -> Iterator[Callable[[], object]]:
 
 
 async def until_jobs(api: Caller, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len((await api.data("{jobs {nodes {id}}}"))["jobs"]["nodes"]) < count:
-            await asyncio.sleep(0.02)
+    async def so_many() -> bool:
+        return len((await api.data("{jobs {nodes {id}}}"))["jobs"]["nodes"]) >= count
+
+    await eventually(so_many)
 
 
 async def test_a_server_that_stops_waits_for_late_mutations(published: Client, serve: Serve) -> None:
@@ -221,8 +222,10 @@ async def test_a_server_that_drains_sends_clients_elsewhere(published: Client, s
 
 async def until_status(caller: Caller, status: int) -> str | None:
     """Ask for readiness until it is like this; return the `connection` header of that answer."""
-    async with asyncio.timeout(10):
-        while (answer := await caller.request("GET", "/readyz")).status != status:
-            await asyncio.sleep(0.02)
-    connection: str | None = answer.headers.get("connection")
+
+    async def like_this() -> Answer | None:
+        answer = await caller.request("GET", "/readyz")
+        return answer if answer.status == status else None
+
+    connection: str | None = (await eventually(like_this)).headers.get("connection")
     return connection

@@ -15,7 +15,7 @@ from jobs.client import Client
 from jobs.commands.request import EnqueueRequest
 from jobs.context import Context
 from jobs.errors import StoreUnavailable
-from jobs.job import Durability, Job, State
+from jobs.job import Durability, Job, LogLine, State
 from jobs.page import PageRequest
 from jobs.retry import Retry
 from jobs.saq import Queue, Worker
@@ -28,6 +28,7 @@ from jobs.worker import Engine, Payloads, payloads
 from tests.factories import make_settings, make_spec
 from tests.jobs.commands.requests import OPERATOR, READER
 from tests.jobs.hand import Hand
+from tests.wait import eventually
 
 TEXT = "é" * 50_000
 registry = Registry()
@@ -104,17 +105,22 @@ async def get(client: Client, job_id: str) -> Job:
 
 
 async def reach(client: Client, job_id: str, *states: State) -> Job:
-    async with asyncio.timeout(15):
-        while (job := await get(client, job_id)).state not in states:
-            await asyncio.sleep(0.02)
-    return job
+    async def there() -> Job | None:
+        job = await get(client, job_id)
+        return job if job.state in states else None
+
+    return await eventually(there, within_s=15)
 
 
 async def in_redis(redis_client: redis.asyncio.Redis, job_id: str) -> int:
-    async with asyncio.timeout(5):
-        while not (text := await redis_client.hget(keys.job(job_id), "b")):
-            await asyncio.sleep(0.02)
-    return len(text)
+    return len(await eventually(lambda: redis_client.hget(keys.job(job_id), "b")))
+
+
+async def first_line(client: Client, job_id: str) -> str:
+    async def lines() -> list[LogLine]:
+        return (await client.queries.job.logs(READER, job_id, PageRequest())).items
+
+    return (await eventually(lines))[0].message
 
 
 def test_what_is_small_or_has_no_other_home_travels_with_the_job() -> None:
@@ -245,10 +251,7 @@ async def test_an_attempt_waits_for_the_store_and_then_the_job_does(
     shelf.away = False
     done = await reach(client, job.id, State.COMPLETED, State.DEAD)
     assert done.result[0] == len(TEXT)
-    async with asyncio.timeout(5):
-        while not (lines := (await client.queries.job.logs(READER, job.id, PageRequest())).items):
-            await asyncio.sleep(0.05)
-    assert "could not be fetched" in lines[0].message
+    assert "could not be fetched" in await first_line(client, job.id)
 
 
 @pytest.mark.usefixtures("recorded")
@@ -262,10 +265,7 @@ async def test_a_job_waits_for_a_worker_that_has_the_database(
     await work()
     await without.stop()
     assert (await reach(client, job.id, State.COMPLETED, State.DEAD)).result[0] == len(TEXT)
-    async with asyncio.timeout(5):
-        while not (lines := (await client.queries.job.logs(READER, job.id, PageRequest())).items):
-            await asyncio.sleep(0.05)
-    assert "QUEUEQL_DATABASE_URL" in lines[0].message
+    assert "QUEUEQL_DATABASE_URL" in await first_line(client, job.id)
 
 
 async def test_a_job_whose_arguments_are_gone_ends_and_says_so(
@@ -274,9 +274,12 @@ async def test_a_job_whose_arguments_are_gone_ends_and_says_so(
     spec = make_spec("digest", args={"text": TEXT})
     await client.broker.push([Push(spec=spec)])
     await work()
-    async with asyncio.timeout(10):
-        while (job := (await client.broker.jobs([spec.id]))[spec.id]).state is not State.DEAD:
-            await asyncio.sleep(0.02)
+
+    async def dead() -> Job | None:
+        job = (await client.broker.jobs([spec.id]))[spec.id]
+        return job if job.state is State.DEAD else None
+
+    job = await eventually(dead)
     assert job.error
     assert (job.error.type, job.attempts) == ("PAYLOAD_GONE", 1)
 

@@ -18,7 +18,7 @@ from jobs.errors import BrokerUnavailable, PortTaken
 from jobs.lookout import SYSTEM, Lookout
 from jobs.probe import Check, Health
 from jobs.probe_port import Probe
-from tests.wait import until
+from tests.wait import eventually, until
 
 WELL = Health("part", True, "It works.")
 
@@ -56,10 +56,11 @@ async def ready(port: int) -> tuple[int, dict[str, Any]]:
 
 
 async def until_status(port: int, status: int) -> dict[str, Any]:
-    async with asyncio.timeout(5):
-        while (answer := await ready(port))[0] != status:
-            await asyncio.sleep(0.02)
-    return answer[1]
+    async def like_this() -> tuple[int, dict[str, Any]] | None:
+        answer = await ready(port)
+        return answer if answer[0] == status else None
+
+    return (await eventually(like_this))[1]
 
 
 @pytest.mark.usefixtures("hurried")
@@ -124,11 +125,13 @@ async def test_who_says_nothing_keeps_nobody_else_from_asking(port: int, monkeyp
             # Connections are accepted in the order in which they were made, and nobody had a slot before these two.
             with socket.create_connection(("127.0.0.1", port)), pytest.raises(OSError):  # noqa: PT011  # turned away
                 await asyncio.to_thread(get, port, "/livez")
-            async with asyncio.timeout(5):
-                while True:
-                    with contextlib.suppress(OSError):  # the second one's slot is about to be free
-                        assert (await asyncio.to_thread(get, port, "/livez"))[0] == 200
-                        break
+
+            async def answered() -> bool:
+                with contextlib.suppress(OSError):  # the second one's slot is about to be free
+                    return (await asyncio.to_thread(get, port, "/livez"))[0] == 200
+                return False
+
+            await eventually(answered)
 
 
 async def test_who_says_nothing_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from tests.factories import make_worker_info
 from tests.jobs.commands.requests import ADMIN, OPERATOR, READER
 from tests.jobs.hand import Hand
 from tests.jobs.tasks import registry
+from tests.wait import eventually
 
 FUTURE = msgspec.msgpack.encode([1, [["folded", "a-job", 7, 8, "of a newer version"]]])
 
@@ -93,9 +94,7 @@ async def test_what_the_broker_sets_aside_is_in_quarantine_too(
     client: Client, hand: Hand, redis_client: redis.asyncio.Redis
 ) -> None:
     job_id = await enqueue(client)
-    async with asyncio.timeout(5):
-        while not await redis_client.exists(keys.job(job_id)):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: redis_client.exists(keys.job(job_id)))
     await redis_client.hset(keys.job(job_id), "r", "many")
     await client.broker.cancel([job_id])
     await hand.record()
@@ -170,9 +169,11 @@ async def test_a_job_is_shown_although_redis_holds_nonsense_of_it(
 ) -> None:
     job_ids = [await enqueue(client) for _ in range(3)]
     broker: Broker = client.broker
-    async with asyncio.timeout(5):
-        while len(await broker.jobs(job_ids)) < 3:
-            await asyncio.sleep(0.01)
+
+    async def all_there() -> bool:
+        return len(await broker.jobs(job_ids)) == 3
+
+    await eventually(all_there)
     await redis_client.hset(keys.job(job_ids[0]), mapping={"pr": "{", "z": "{", "e": "{"})
     await redis_client.hset(keys.job(job_ids[1]), "b", "{")
     await redis_client.hset(keys.job(job_ids[2]), "s", "DREAMING")

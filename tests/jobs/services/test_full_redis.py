@@ -24,7 +24,7 @@ from tests.jobs.commands.requests import OPERATOR
 from tests.jobs.services.conftest import limit
 from tests.jobs.tasks import registry
 from tests.redis_server import RedisServer
-from tests.wait import until
+from tests.wait import eventually, until
 
 OpenClient = Callable[..., Awaitable[Client]]
 
@@ -74,9 +74,7 @@ async def test_memory_jobs_are_refused_and_store_jobs_wait_for_room(client: Clie
         for _ in range(3):
             await waiting.turn()
         limit(small_redis, "0")
-        async with asyncio.timeout(10):
-            while not await client.broker.jobs([str(kept)]):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: client.broker.jobs([str(kept)]))
         await until(lambda: "wait for room" not in waiting.health().detail)
     await waiting.stop()
     said = [line["event"] for line in logs if line["event"].startswith("reconciler.")]

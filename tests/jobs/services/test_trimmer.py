@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -26,7 +25,7 @@ from jobs.task import Registry, task
 from jobs.where import JobWhere
 from jobs.worker import Engine
 from tests.factories import make_spec, make_worker_info
-from tests.wait import until
+from tests.wait import eventually, until
 
 CAP = 200_000
 registry = Registry()
@@ -76,9 +75,10 @@ async def accept(client: Client, count: int) -> list[str]:
 
 
 async def completed(store: Store, count: int) -> None:
-    async with asyncio.timeout(30):
-        while (await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=count + 1)).value < count:
-            await asyncio.sleep(0.05)
+    async def so_many() -> bool:
+        return (await store.search.count(JobWhere(states=(State.COMPLETED,)), limit=count + 1)).value >= count
+
+    await eventually(so_many, within_s=30)
 
 
 async def holds(client: Client) -> bool:
@@ -99,9 +99,11 @@ async def test_a_recorder_that_is_away_stops_new_jobs_until_it_has_caught_up(
         assert seen[State.QUEUED] > 0
         stream = [event.job for _, event in await client.broker.stream.read(START, 100_000)]
         assert set(stream) == set(jobs)
-        async with asyncio.timeout(10):
-            while (await counts(client.broker)).get(State.ACTIVE):
-                await asyncio.sleep(0.02)
+
+        async def none_runs() -> bool:
+            return not (await counts(client.broker)).get(State.ACTIVE)
+
+        await eventually(none_runs)
         left = (await counts(client.broker))[State.QUEUED]
         assert left >= seen[State.QUEUED] - 100  # those of one last step
         await running(Recorder(client.store, client.broker))

@@ -16,6 +16,7 @@ import pytest
 from jobs import Cancel, Context, NotRetryable, Retry, Snooze, fixed
 from jobs.job import Reason, State
 from tests.jobs.worker.works import Works
+from tests.wait import eventually
 
 QUICK = fixed(0.01)
 
@@ -191,8 +192,11 @@ async def test_a_thread_past_its_timeout_keeps_its_slot_until_it_ends(works: Wor
     hanging = await works.push("hang")
     waiting = await works.push("small")
     await works.reach(hanging, State.ACTIVE)
-    while "Logged" not in await works.kinds(hanging):
-        await asyncio.sleep(0.01)
+
+    async def said_so() -> bool:
+        return "Logged" in await works.kinds(hanging)
+
+    await eventually(said_so)
     assert (await works.job(hanging)).state is State.ACTIVE
     assert (await works.job(waiting)).state is State.QUEUED
     release.set()

@@ -52,8 +52,7 @@ async def test_what_a_running_task_reports_is_seen_while_it_runs(works: Works) -
 
     await works.start()
     job_id = await works.push("talk")
-    while "Progressed" not in await works.kinds(job_id):
-        await asyncio.sleep(0.01)
+    await works.begun(job_id)
     assert (await works.job(job_id)).state is State.ACTIVE
     go_on.set()
     await works.reach(job_id, State.COMPLETED)
