@@ -185,7 +185,7 @@ def schema(tasks: Tasks = None) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: cleaning, engine, growth, store, subscriptions.")],
+    name: Annotated[str, typer.Argument(help="What to measure: cleaning, engine, flow, growth, store, subscriptions.")],
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     jobs: Annotated[int, typer.Option(help="Jobs to drain, in thousands rounded up.")] = 50_000,
     rows: Annotated[int, typer.Option(help="Jobs of `bench store`, `cleaning` and `growth`.")] = 1_000_000,

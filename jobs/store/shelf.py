@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.retention import Kind, Share
+from jobs.retention import DAY_S, HOUR_S, Kind, Share
 from jobs.store.database import Database, Transaction, among, array
 
 SLICE = 1_000
@@ -33,6 +33,8 @@ class Shelf(msgspec.Struct, frozen=True):
     """Which records of the table are of the kind."""
     old: str = ""
     """Condition that holds for whatever is ahead of a record that is to go; "" where nothing tells."""
+    whole_s: int = 1
+    """Records go by whole hours or days: those of one are added up to the figures of the next coarser kind."""
 
     def read(self) -> str:
         """Write the query of a slice behind the place `$2`."""
@@ -58,8 +60,8 @@ SHELVES = {
     ),
     Kind.LOG: Shelf("log_line", _BY_AGE, old=_BY_AGE),
     Kind.SNAPSHOT: Shelf("system_health_snapshots", _BY_AGE, order="at_ms", old=_BY_AGE),
-    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", old=_BY_AGE),
-    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", old=_BY_AGE),
+    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", old=_BY_AGE, whole_s=HOUR_S),
+    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", old=_BY_AGE, whole_s=DAY_S),
     Kind.QUARANTINE: Shelf("quarantine", _BY_AGE, old=_BY_AGE),
     Kind.SLOW_QUERY: Shelf(
         "slow_query", "last_at_ms < $1", at="last_at_ms", key="fingerprint", key_type="text", order="fingerprint"
@@ -87,7 +89,7 @@ class Old:
     def __init__(self, database: Database, shelf: Shelf, *, before_ms: int) -> None:
         self._database = database
         self._shelf = shelf
-        self._before_ms = before_ms
+        self._before_ms = before_ms - before_ms % (shelf.whole_s * 1000)
         self._place = shelf.begin
         self._ended = False
         self._found: deque[Any] = deque()

@@ -175,7 +175,7 @@ async def test_jobs_are_cleaned_by_hand(operator: Caller, client: Client, past: 
 async def test_cleaning_ends_when_its_time_is_up_and_says_so(
     operator: Caller, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.store.pace.SHARE_MAX_S", 0.0)
+    monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     specs = await past.ended(*[ago(2 * DAY_S)] * 60, queue="mail")
     given = {"states": ["COMPLETED"], "within": "PT0.001S"}
     removed = 0

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.errors import SettingInvalid
-from tests.bench import cleaning, engine, growth, store, subscriptions
+from tests.bench import cleaning, engine, flow, growth, store, subscriptions
 
 BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "cleaning": cleaning.run,
     "engine": engine.run,
+    "flow": flow.run,
     "growth": growth.run,
     "store": store.run,
     "subscriptions": subscriptions.run,

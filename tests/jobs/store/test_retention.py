@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.clock import now_ms
+from jobs.clock import new_id, now_ms
 from jobs.errors import InvalidState, NotFound
 from jobs.job import FINAL, Durability, State
 from jobs.page import PageRequest
@@ -55,7 +55,10 @@ async def test_jobs_go_by_age_with_all_that_belongs_to_them(store: Store, past: 
 
 async def test_jobs_go_by_number_also_those_that_ended_in_the_same_moment(store: Store, past: Past) -> None:
     together = ago(5 * HOUR_S)
-    specs = await past.ended(ago(9 * HOUR_S), *[together] * 6, ago(HOUR_S), ago(HOUR_S), lines=0)
+    specs = await past.ended(ago(9 * HOUR_S), lines=0)
+    for job_id in sorted((new_id() for _ in range(6)), reverse=True):
+        specs += await past.ended(together, id=job_id, lines=0)
+    specs += await past.ended(ago(HOUR_S), ago(HOUR_S), lines=0)
     policy = Policy(kind=Kind.COMPLETED, keep_count=4)
     assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 5
     assert await run(store, policy) == 5
@@ -119,6 +122,7 @@ async def test_policies_stand_as_they_were_set_and_remember_their_runs(store: St
     assert await store.retention.remove(Kind.DEAD, "mail")
     await store.retention.note_run(Policy(kind=Kind.DEAD, queue="mail"), 1, ran_ms=NOW_MS)
     assert len(await store.retention.standing()) == len(SHIPPED)
+    assert (await dead()).ran_ms is None
 
 
 async def test_jobs_that_ended_a_moment_ago_stay_whatever_the_policy(store: Store, past: Past) -> None:
@@ -206,12 +210,14 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ended, "HEAVY", 20)
+    monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     specs = await past.ended(ago(2 * DAY_S), lines=300)
     specs += await past.ended(ago(2 * DAY_S), lines=1)
     seen = []
     async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
         async for removed in batches:
             seen.append((removed, (await rows(store))["job"]))
+    assert seen[:2] == [(0, 2)] * 2
     assert sum(removed for removed, _ in seen) == 2
     assert all(jobs == 2 - sum(one for one, _ in seen[: place + 1]) for place, (_, jobs) in enumerate(seen))
     assert not any((await rows(store)).values())
@@ -224,7 +230,7 @@ def _batches(store: Store, policy: Policy) -> Any:
 async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.store.pace.SHARE_MAX_S", 0.0)
+    monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     await past.ended(*[ago(2 * DAY_S)] * 300, tags=("t",), lines=2)
     batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
     removed = await anext(batches)

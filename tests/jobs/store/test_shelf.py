@@ -80,6 +80,17 @@ async def test_snapshots_statistics_and_quarantine_go_by_age(store: Store) -> No
     assert [(row["span_s"], row["n"]) for row in found] == [(60, 2), (3_600, 3), (86_400, 4)]
 
 
+async def test_statistics_go_by_whole_hours_and_days(store: Store) -> None:
+    day_ms = NOW_MS - NOW_MS % (DAY_S * 1000)
+    rollup = "INSERT INTO rollup (span_s, at_ms, queue, task) VALUES ($1, $2, 'q', 't')"
+    minutes = [(60, day_ms + one * 60_000) for one in (58, 59, 60, 61, 119)]
+    hours = [(3_600, day_ms + one * HOUR_S * 1000) for one in (-2, -1, 0, 1)]
+    await _insert(store, rollup, minutes + hours)
+    at_ms = day_ms + 90 * 60_000 + DAY_S * 1000
+    assert await run(store, Policy(kind=Kind.ROLLUP_MINUTE, keep_s=DAY_S), now_ms=at_ms) == 2
+    assert await run(store, Policy(kind=Kind.ROLLUP_HOUR, keep_s=DAY_S), now_ms=at_ms) == 2
+
+
 async def test_keys_access_and_slow_statements_go_once_nobody_needs_them(store: Store) -> None:
     key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ($1, 'idempotency', '', '', $2)"
     await _insert(store, key, [("a", ago(1)), ("b", NOW_MS + 1), ("c", None)])
