@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from jobs.clock import Clock
 from jobs.rollup import Histogram
 from jobs.snapshot import DEAD_MAX
-from jobs.store.database import Database, array
+from jobs.store.database import Database, Row, among, array
 from jobs.store.rollup import DAY_S, MINUTE_S
 
 MINUTE_MS = 60_000
@@ -17,10 +17,13 @@ HOUR_MINUTES = 60
 
 # A row of an empty task is about all tasks of its queue. There is one for each day.
 _ENDED = (
-    "SELECT name, completed, failed, cancelled, (SELECT count(*) FROM (SELECT 1 FROM job"  # noqa: S608  # a number of ours
+    "SELECT queue, sum(completed) AS completed, sum(dead) AS failed, sum(cancelled) AS cancelled"
+    " FROM rollup WHERE span_s = $2 AND task = '' AND {among} GROUP BY queue"
+)
+_DEAD = (
+    "SELECT name, (SELECT count(*) FROM (SELECT 1 FROM job"  # noqa: S608  # a number of ours
     f" WHERE queue = name AND state = 'DEAD' AND finished_ms IS NOT NULL LIMIT {DEAD_MAX}) AS found) AS dead"
-    " FROM (SELECT name, sum(completed) AS completed, sum(dead) AS failed, sum(cancelled) AS cancelled"
-    " FROM {names} LEFT JOIN rollup ON span_s = $2 AND queue = name AND task = '' GROUP BY name) AS ended"
+    " FROM {names}"
 )
 _NAMES = {
     "sqlite": "(SELECT value AS name FROM json_each($1)) AS wanted",
@@ -62,17 +65,13 @@ class Sums:
 
     async def ended(self, queues: Sequence[str]) -> dict[str, Ended]:
         """Return how the jobs of these queues have ended, by queue."""
-        dialect = self._database.dialect
-        sql = _ENDED.format(names=_NAMES[dialect])
-        rows = await self._database.fetch(sql, (array(dialect, list(queues)), DAY_S))
+        dialect, names = self._database.dialect, array(self._database.dialect, list(queues))
+        sums = await self._database.fetch(_ENDED.format(among=among(dialect, "queue", 1)), (names, DAY_S))
+        known = {row["queue"]: row for row in sums}
+        nothing = {"completed": 0, "failed": 0, "cancelled": 0}
         return {
-            row["name"]: Ended(
-                completed=int(row["completed"] or 0),
-                failed=int(row["failed"] or 0),
-                cancelled=int(row["cancelled"] or 0),
-                dead=row["dead"],
-            )
-            for row in rows
+            row["name"]: _ended(known.get(row["name"], nothing), row["dead"])
+            for row in await self._database.fetch(_DEAD.format(names=_NAMES[dialect]), (names,))
         }
 
     async def last_hour(self) -> Hour:
@@ -86,3 +85,9 @@ class Sums:
             dead=sum(row["dead"] for row in rows),
             average_run_ms=sum(row["run_ms"] for row in rows) / timed if timed else None,
         )
+
+
+def _ended(sums: Mapping[str, int] | Row, dead: int) -> Ended:
+    return Ended(
+        completed=int(sums["completed"]), failed=int(sums["failed"]), cancelled=int(sums["cancelled"]), dead=dead
+    )

@@ -53,8 +53,8 @@ async def test_ends_are_added_up_by_queue(store: Store) -> None:
 
 
 async def test_the_dead_are_counted_up_to_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "LIMIT 10000" in sums._ENDED
-    monkeypatch.setattr(sums, "_ENDED", sums._ENDED.replace("LIMIT 10000", "LIMIT 3"))
+    assert "LIMIT 10000" in sums._DEAD
+    monkeypatch.setattr(sums, "_DEAD", sums._DEAD.replace("LIMIT 10000", "LIMIT 3"))
     await bury(store, "a", 5)
     await bury(store, "b", 2)
     ended = await store.sums.ended(["a", "b"])
