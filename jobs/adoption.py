@@ -50,21 +50,20 @@ class Adoption:
         return number > 0 and not run_id
 
     async def _adopt(self) -> None:
-        adopted, refused, cursor = 0, 0, 0
+        adopted, left, cursor = 0, 0, 0
         while True:
             cursor, ids = await self._broker.ids(cursor=cursor, limit=BATCH)
             known = await self._store.search.known_among(ids)
             found = await specs(self._broker, [job_id for job_id in ids if job_id not in known])
-            # Jobs of durability MEMORY come with their events.
-            outcomes = await self._store.accept.accept_many(
-                [one for one in found if one.durability is Durability.STORE]
-            )
+            stored = [one for one in found if one.durability is Durability.STORE]  # the others come with their events
+            # Where only the replaced database had the arguments, the job must not run without them.
+            outcomes = await self._store.accept.accept_many([one for one in stored if not one.payload_bytes])
             taken = sum(isinstance(one, Accepted) and not one.duplicate for one in outcomes)
-            adopted, refused = adopted + taken, refused + len(outcomes) - taken
+            adopted, left = adopted + taken, left + len(stored) - taken
             if cursor == 0:
                 break
-        if adopted or refused:
-            log.warning("store.adopted", jobs=adopted, refused=refused)
+        if adopted or left:
+            log.warning("store.adopted", jobs=adopted, left=left)
 
     async def _tell_gap(self) -> None:
         first, position = await self._broker.stream.first(), await self._store.history.position()

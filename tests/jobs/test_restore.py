@@ -154,3 +154,29 @@ async def test_no_epoch_is_given_a_second_time(settings: dict[str, str], tmp_pat
         assert (await client.store.epoch.current()) == (raised, "")
         await turns(client)
         assert (await client.store.epoch.current())[0] == client.broker.epoch == raised + 1
+
+
+async def test_what_only_the_replaced_database_had_is_counted_and_left(
+    settings: dict[str, str], tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    url, file = settings["database_url"], tmp_path / "a.backup"
+    large = EnqueueRequest(task="send_mail", args={"to": "x", "cc": ["y" * 20_000]})
+    async with opened(settings) as (client, hand):
+        holder = await enqueue(client, hand, key="k")
+        await backup.make(url, file)
+        assert await hand.complete() == holder
+        await hand.record()
+        again = await enqueue(client, hand, key="k")
+        assert again != holder
+        job_id = (await client.commands.job.enqueue(SYSTEM, large)).job.id
+        await until(lambda: not client.pusher.waiting)
+        await hand.record()
+        await redis_client.delete(f"{{qq}}:job:{holder}", f"{{qq}}:done:{holder}")
+        await redis_client.xtrim("{qq}:events", maxlen=1, approximate=False)
+    await backup.restore(url, file)
+    with capture_logs() as lines:
+        async with opened(settings) as (client, hand):
+            await turns(client)
+            assert await states(client, holder, again, job_id) == [State.QUEUED, None, None]
+    said = next(line for line in lines if line["event"] == "store.adopted")
+    assert (said["jobs"], said["left"]) == (0, 2)
