@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
 
@@ -31,11 +32,18 @@ class Histogram:
     buckets; `read` takes that, or many of them with `;` between them, whose sum it returns.
     """
 
-    __slots__ = ("counts",)
+    __slots__ = ("_counts", "_text")
 
-    def __init__(self, counts: dict[int, int] | None = None) -> None:
-        self.counts = counts if counts is not None else {}
+    def __init__(self, counts: dict[int, int] | None = None, text: str = "") -> None:
+        self._counts = {} if counts is None and not text else counts
+        self._text = text
+
+    @property
+    def counts(self) -> dict[int, int]:
         """Bucket: how many. Bucket 0 is for zero, bucket n for durations from GROWTH ** (n - 1) ms on."""
+        if self._counts is None:  # not before somebody asks: most that are read are never looked into
+            self._counts = _counts(self._text)
+        return self._counts
 
     @classmethod
     def of(cls, durations_ms: Iterable[int]) -> Histogram:
@@ -48,16 +56,7 @@ class Histogram:
     @classmethod
     def read(cls, text: str) -> Histogram:
         """Read what `str()` wrote, or several of those. One that cannot be read counts as empty."""
-        found: Iterable[list[int]]
-        try:
-            found = _decode(f"[[{text.replace(';', '],[')}]]")
-        except msgspec.DecodeError:
-            found = _readable(text)
-        sums: dict[int, int] = {}
-        for one in found:
-            numbers = iter(one)
-            _add(sums, zip(numbers, numbers, strict=False))
-        return cls(sums)
+        return cls(None, text)
 
     @classmethod
     def sum(cls, histograms: Iterable[Histogram]) -> Histogram:
@@ -80,8 +79,8 @@ class Histogram:
 
     def add(self, duration_ms: int) -> None:
         """Count a duration from 0 to LONGEST_MS."""
-        bucket = _bucket(duration_ms)
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        bucket, counts = _bucket(duration_ms), self.counts
+        counts[bucket] = counts.get(bucket, 0) + 1
 
     @property
     def total(self) -> int:
@@ -95,12 +94,31 @@ class Histogram:
         for bucket, count in sorted(self.counts.items()):
             seen += count
             if seen >= wanted:
-                return _MIDDLE * GROWTH ** (min(bucket, _LAST) - 1) if bucket else 0.0
+                return _MIDDLE * GROWTH ** (bucket - 1) if bucket else 0.0
         return None
 
 
 def _bucket(duration_ms: int) -> int:
     return 1 + int(math.log(duration_ms) * _PER_LOG) if duration_ms > 0 else 0
+
+
+def _counts(text: str) -> dict[int, int]:
+    """Read histograms, thousands of them perhaps, and add them up."""
+    found: Iterable[list[int]]
+    try:
+        found = _decode(f"[[{text.replace(';', '],[')}]]")
+    except msgspec.DecodeError:
+        found = _readable(text)
+    sums = [0] * (_LAST + 1)
+    for one in found:
+        numbers = iter(one)
+        pairs = zip(numbers, numbers, strict=False)
+        if ";" not in text:
+            return {bucket: count for bucket, count in pairs if 0 <= bucket <= _LAST}
+        with suppress(IndexError):
+            for bucket, count in pairs:
+                sums[bucket] += count
+    return {bucket: count for bucket, count in enumerate(sums) if count}
 
 
 def _add(sums: dict[int, int], counts: Iterable[tuple[int, int]]) -> None:
@@ -164,7 +182,9 @@ class Figures(msgspec.Struct):
 
     @classmethod
     def sum(cls, figures: Sequence[Figures]) -> Figures:
-        """Add figures up; they are new ones."""
+        """Add figures up; they may be the only ones given."""
+        if len(figures) == 1:
+            return figures[0]
         waits, runs = Histogram.sum(one.waits for one in figures), Histogram.sum(one.runs for one in figures)
         sums = dict(zip(SUMS, map(sum, zip(*map(numbers, figures), strict=True)), strict=True))
         return cls(waits=waits, runs=runs, **sums)

@@ -81,7 +81,7 @@ def _summed(parts: Iterable[tuple[K, Figures]]) -> dict[K, Figures]:
     groups: dict[K, list[Figures]] = {}
     for key, figures in parts:
         groups.setdefault(key, []).append(figures)
-    return {key: group[0] if len(group) == 1 else Figures.sum(group) for key, group in groups.items()}
+    return {key: Figures.sum(group) for key, group in groups.items()}
 
 
 def _merged(stored: str, added: Histogram) -> str:
