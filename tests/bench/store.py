@@ -18,9 +18,10 @@ from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.queries.job import COUNT_MAX
 from jobs.store import Store
 from jobs.where import JobWhere, TimeRange
-from tests.bench import fill
+from tests.bench import fill, windows
 from tests.bench.database import at
 from tests.bench.filters import times, values
+from tests.bench.rollups import fill_rollups
 
 RUNS = 20
 WARM = 6
@@ -71,6 +72,7 @@ class Bench:
         self._lists()
         self._singles()
         self._services()
+        self.asks |= windows.statistics(self._store)
 
     def _wheres(self, chance: random.Random) -> dict[str, JobWhere]:
         return values(chance) | times(chance, self._first_ms, self._last_ms)
@@ -233,6 +235,7 @@ async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[s
     with at(database) as url:
         began = time.perf_counter()
         await fill.fill(url, rows)
+        await fill_rollups(url, rows)
         fill_s = time.perf_counter() - began
         store = await Store.open(url)
         try:
