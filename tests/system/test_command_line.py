@@ -308,6 +308,19 @@ async def test_workers_are_steered_and_watched_to_their_end(queueql: CommandLine
     await until(lambda: queueql.json("worker", "list")["workers"], within_s=20)  # `up` has started another one
 
 
+def test_the_figures_of_the_whole_system(queueql: CommandLine) -> None:
+    queueql("job", "enqueue", "send_mail", "to=a", "--wait")
+    shown = queueql("health").stdout
+    for heading in ("QUEUE", "Workers", "Database", "Redis", "Recorder", "Processes"):
+        assert f"\n{heading}" in f"\n{shown}"
+    assert "Not known" not in shown
+    found = queueql.json("health")
+    assert found["faults"] == []
+    assert found["redis"]["isConnected"]
+    assert {one["kind"] for one in found["processes"]["each"]} == {"API", "SERVICES", "WORKER"}
+    assert int(found["queues"]["total"]["completed"]) > 0
+
+
 def test_nothing_is_stuck(queueql: CommandLine) -> None:
     assert queueql.json("job", "rescue", "--within", "5s")["isComplete"]
     assert sentence(queueql("job", "rescue")) == "No job was stuck."
