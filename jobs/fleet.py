@@ -128,23 +128,23 @@ class Fleet:
         if not roll.services:
             said = ["No services process answers: nobody records what happens, repairs or cleans."]
         elif silent:
-            said = [f"{silent} of {len(roll.services)} services processes do not answer.", *said]
-        return Health("services", not said, " ".join(said) or f"{len(roll.services)} services processes answer.")
+            said = [f"Services processes that do not answer: {silent} of {len(roll.services)}.", *said]
+        return Health("services", not said, " ".join(said) or f"All that are there answer: {len(roll.services)}.")
 
     async def _workers(self) -> Health:
         roll = await self.roll.get()
         silent = sum(not roll.answers(worker) for worker in roll.workers)
         if silent:
-            return Health("workers", False, f"{silent} of {len(roll.workers)} workers do not answer.")
-        return Health("workers", True, f"{len(roll.workers)} workers answer.")
+            return Health("workers", False, f"Workers that do not answer: {silent} of {len(roll.workers)}.")
+        return Health("workers", True, f"All that are there answer: {len(roll.workers)}.")
 
     async def _queues(self) -> Health:
         queues = await self.queues()
         status = Counter(queue.status for queue in queues)
         stopped, degraded = status[QueueStatus.UNHEALTHY], status[QueueStatus.DEGRADED]
         if stopped:
-            return Health("queues", False, f"{stopped} of {len(queues)} queues do not move; see /health/queues.")
-        return Health("queues", True, f"{len(queues)} queues; {degraded} of them are degraded.")
+            return Health("queues", False, f"Queues that do not move: {stopped} of {len(queues)}; see /health/queues.")
+        return Health("queues", True, f"All of them move: {len(queues)}; degraded: {degraded}.")
 
 
 def _figures(roll: Roll, queue: Queue) -> QueueFacts:

@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from api.metrics.figures import show_snapshot
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
-from api.metrics.system import show_components, show_queues, show_workers
+from api.metrics.system import show_backups, show_components, show_queues, show_workers
 from api.metrics.traffic import Traffic
 from jobs.client import Client
 from jobs.errors import QueueQLError
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 SOURCE_S = 6.0
 """How long a source may take; what it has to say is missing then. A snapshot gives its own sources five seconds."""
+BACKUPS = 10
+"""The newest backups, among which the latest that was restored on trial is looked for."""
 
 Source = Callable[[Sheet], Coroutine[Any, Any, None]]
 """Puts in what it has to say, into a sheet of its own: nobody looks at that of one that is late."""
@@ -50,7 +52,7 @@ class Scrape:
 
     async def _read(self) -> Iterable[Metric]:
         sheet = Sheet()
-        sources: list[Source] = [self._fleet, self._snapshot, self._totals, self._stuck]
+        sources: list[Source] = [self._fleet, self._snapshot, self._totals, self._stuck, self._backups]
         await asyncio.gather(self._lookout.look(), *(self._ask(source, sheet) for source in sources))
         show_components(sheet, self._lookout.parts())
         self._traffic.show(sheet)
@@ -80,3 +82,6 @@ class Scrape:
     async def _stuck(self, sheet: Sheet) -> None:
         for reason, count in (await self._client.queries.metric.stuck(SYSTEM)).items():
             sheet.put("queueql_jobs_stuck", count, reason.lower())
+
+    async def _backups(self, sheet: Sheet) -> None:
+        show_backups(sheet, await self._client.queries.backup.newest(SYSTEM, BACKUPS))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from api.metrics.sheet import Sheet
 from jobs.fleet import Roll
 from jobs.probe import Health
+from jobs.queries import Backup
 from jobs.queue_health import QueueHealth, QueueStatus
 from jobs.roster import Worker
 from jobs.version import version
@@ -39,6 +40,18 @@ def show_workers(sheet: Sheet, roll: Roll) -> None:
         sheet.put("queueql_worker_up", roll.answers(worker), *labels)
         sheet.put("queueql_worker_tasks_active", worker.active, *labels)
         sheet.put("queueql_worker_slots", worker.concurrency, *labels)
+
+
+def show_backups(sheet: Sheet, newest: Sequence[Backup]) -> None:
+    """Put in the latest backup, and the latest that was restored on trial."""
+    for backup in newest[:1]:
+        sheet.put("queueql_backup_created_timestamp_seconds", backup.created_ms / 1000)
+        sheet.put("queueql_backup_bytes", backup.size_bytes)
+    verified = [backup.verified_ms for backup in newest if backup.verified_ms is not None]
+    if verified:
+        sheet.put("queueql_backup_verified_timestamp_seconds", max(verified) / 1000)
+    for backup in [backup for backup in newest if backup.verified_ms is not None or backup.fault is not None][:1]:
+        sheet.put("queueql_backup_verified", backup.fault is None)
 
 
 def _age(worker: Worker) -> int:

@@ -71,7 +71,7 @@ async def test_jobs_that_nobody_serves_turn_their_queue_red_and_the_whole_but_no
 ) -> None:
     await api.data("mutation {noopEnqueue {job {id}}}")
     said = await health(anonymous, status=503)
-    assert "1 of 1 queues do not move" in said["components"]["queues"]["detail"]
+    assert "Queues that do not move: 1 of 1" in said["components"]["queues"]["detail"]
     assert "default" not in str(said)
     assert (await anonymous.request("GET", "/readyz")).status == 200
     queues = await health(api, "/health/queues", status=503)
@@ -112,7 +112,7 @@ async def test_a_silent_worker_turns_the_whole_red(anonymous: Caller, client: Cl
     session = await client.broker.open_session(make_worker_info())
     await asyncio.to_thread(session.renew, Vitals(concurrency=1, queues=("default",), loop_lag_ms=11_000))
     said = await health(anonymous, status=503)
-    assert said["components"]["workers"] == {"ok": False, "detail": "1 of 1 workers do not answer."}
+    assert said["components"]["workers"] == {"ok": False, "detail": "Workers that do not answer: 1 of 1."}
 
 
 async def test_without_redis_every_part_that_needs_it_says_so(

@@ -22,6 +22,7 @@ from jobs.recent import Recent
 from jobs.rollup import Figures, Histogram
 from jobs.services.herald import Herald
 from jobs.snapshot import ProcessKind
+from jobs.store import Backup
 from tests import promtool
 from tests.api.caller import Caller
 from tests.factories import make_worker_info
@@ -102,6 +103,12 @@ async def test_operations_by_kind_and_outcome(api: Caller, reader: Caller) -> No
         for kind, outcome in (("query", "ok"), ("query", "error"), ("mutation", "ok"), ("unknown", "rejected"))
     }
     assert counted == {("query", "ok"): 1, ("query", "error"): 1, ("mutation", "ok"): 2, ("unknown", "rejected"): 1}
+    async with asyncio.timeout(10):
+        while value(await scrape(api), "subscriptions_open", transport="sse") != 0:
+            await asyncio.sleep(0.05)
+    samples = await scrape(api)
+    assert value(samples, "subscriptions_open", transport="websocket") == 0
+    assert value(samples, "api_operations_total", kind="subscription", outcome="ok") == 2
     assert value(samples, "api_operation_seconds_count", kind="mutation") == 2
     assert value(samples, "api_operation_seconds_bucket", kind="mutation", le="+Inf") == 2
 
@@ -255,3 +262,16 @@ async def test_stuck_jobs_are_counted_by_reason(api: Caller, client: Client, red
     await redis_client.sadd(keys.held("gone"), "a", "b")
     samples = await scrape(api)
     assert [value(samples, "jobs_stuck", reason=reason) for reason in reasons] == [2, 1, 0]
+
+
+async def test_backups(api: Caller, client: Client) -> None:
+    assert value(await scrape(api), "backup_bytes") is None
+    kept = Backup(id="old", path="/old", size_bytes=5, created_ms=1_000, counts={}, verified_ms=2_000)
+    await client.store.backups.note(kept)
+    await client.store.backups.note(Backup(id="new", path="/new", size_bytes=7, created_ms=3_000, counts={}))
+    samples = await scrape(api)
+    names = ("backup_bytes", "backup_created_timestamp_seconds", "backup_verified_timestamp_seconds", "backup_verified")
+    assert [value(samples, name) for name in names] == [7, 3, 2, 1]
+    broken = Backup(id="bad", path="/bad", size_bytes=8, created_ms=4_000, counts={}, fault="It is damaged.")
+    await client.store.backups.note(broken)
+    assert [value(await scrape(api), name) for name in names] == [8, 4, 2, 0]
