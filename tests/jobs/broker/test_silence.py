@@ -19,9 +19,13 @@ from jobs.event import Position
 from jobs.probe import Health
 from tests.factories import make_settings, make_vitals, make_worker_info
 from tests.tcp_proxy import TcpProxy
-from tests.wait import until
+from tests.wait import eventually, until
 
 START = Position(1, 0, 0, 0)
+PATIENCE_S = 0.8
+"""Shorter than in production, and longer than a busy machine takes for any answer."""
+ONE_WAIT_S = 1.5
+"""Longer than one wait, shorter than two."""
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def proxy(redis_url: str) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CALL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connection, "CALL_TIMEOUT_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -59,15 +63,15 @@ async def test_every_call_to_a_silent_redis_ends(far: Broker, proxy: TcpProxy) -
     await far.stream.read(START, 1, block_ms=10)
     await asyncio.to_thread(session.renew, make_vitals())
     proxy.hold()
-    assert await took_s(far.now_ms()) < 1
-    assert await took_s(far.stream.read(START, 1, block_ms=100)) < 1
-    assert await took_s(far.wait_for_due(100)) < 1
-    assert await took_s(asyncio.to_thread(session.renew, make_vitals())) < 1
+    assert await took_s(far.now_ms()) < ONE_WAIT_S
+    assert await took_s(far.stream.read(START, 1, block_ms=100)) < ONE_WAIT_S
+    assert await took_s(far.wait_for_due(100)) < ONE_WAIT_S
+    assert await took_s(asyncio.to_thread(session.renew, make_vitals())) < ONE_WAIT_S
     began = time.monotonic()
     await lane.wait(["default"], 5_000)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < ONE_WAIT_S
     proxy.release()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2 * ONE_WAIT_S):
         await lane.step([], 1, ["default"])
         await asyncio.to_thread(session.renew, make_vitals())
     await session.close()
@@ -78,7 +82,7 @@ async def test_connections_that_died_without_a_word_are_given_up(far: Broker, pr
     lane = session.lane(0)
     await lane.step([], 1, ["default"])
     proxy.strand()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2 * ONE_WAIT_S):
         await lane.step([], 1, ["default"])
     await session.close()
 
@@ -87,10 +91,10 @@ async def test_connections_that_died_together_cost_one_wait(far: Broker, proxy: 
     await asyncio.gather(*(far.now_ms() for _ in range(10)))
     assert proxy.connections >= 10
     proxy.strand()
-    assert await took_s(far.now_ms()) < 1
+    assert await took_s(far.now_ms()) < ONE_WAIT_S
     began = time.monotonic()
     await asyncio.gather(*(far.now_ms() for _ in range(10)))
-    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    assert time.monotonic() - began < PATIENCE_S
     session = await far.open_session(make_worker_info())
     await session.lane(0).step([], 1, ["default"])
     await far.stream.read(START, 1, block_ms=10)
@@ -101,12 +105,12 @@ async def test_connections_that_died_together_cost_one_wait(far: Broker, proxy: 
     await asyncio.gather(*(far.now_ms() for _ in range(5)))
     await far.stream.read(START, 1, block_ms=10)
     await session.lane(0).step([], 1, ["default"])
-    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    assert time.monotonic() - began < PATIENCE_S
     proxy.strand()
     await session.lane(0).wait(["default"], 200)
     began = time.monotonic()
     await far.now_ms()
-    assert time.monotonic() - began < connection.CALL_TIMEOUT_S
+    assert time.monotonic() - began < PATIENCE_S
     await session.close()
 
 
@@ -154,17 +158,19 @@ async def test_health_does_not_wait_for_a_silent_redis(
     far: Broker, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "ASK_S", 0.1)
-    assert await far.health() == Health("broker", True, "Redis answers.")
+    assert await until_well(far) == Health("broker", True, "Redis answers.")
     proxy.hold()
     assert not (await far.health()).ok
     proxy.release()
     await until_well(far)
 
 
-async def until_well(broker: Broker) -> None:
-    async with asyncio.timeout(5):
-        while not (await broker.health()).ok:
-            await asyncio.sleep(0.02)
+async def until_well(broker: Broker) -> Health:
+    async def well() -> Health | None:
+        health = await broker.health()
+        return health if health.ok else None
+
+    return await eventually(well)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="The options are Linux's.")
