@@ -126,7 +126,10 @@ class JobWhere:
     def read(self, info: Info) -> vocabulary.JobWhere:
         """Return the filter as the doors know it. Raises InvalidOption where it does not make sense."""
         where = self._read((), info.context.client.clock())
-        vocabulary.check(where)
+        try:
+            vocabulary.check(where)
+        except InvalidOption as error:
+            raise _renamed(error) from None
         return where
 
     def _read(self, place: vocabulary.Place, now_ms: int) -> vocabulary.JobWhere:
@@ -143,7 +146,7 @@ class JobWhere:
         for name in vocabulary.DOCUMENTS:
             parts[name] = tuple(one.read((*place, name, at)) for at, one in enumerate(self._list(name, place)))
         for name, shown in vocabulary.BRANCHES.items():
-            branches: list[JobWhere] = self._list(name, (*place, shown))
+            branches: list[JobWhere] = self._list(name, place)
             parts[name] = tuple(one._read((*place, shown, at), now_ms) for at, one in enumerate(branches))
         if self.text:
             try:
@@ -160,3 +163,12 @@ class JobWhere:
                 f"`{name}` is empty, so no job would fit; leave it out to mean all.", path=("where", *place, name)
             )
         return values or []
+
+
+def _renamed(error: InvalidOption) -> InvalidOption:
+    """Return the error in the names of the input: `createdAt`, where the doors say `created`."""
+    message = str(error)
+    for name in vocabulary.TIMES:
+        message = message.replace(f"`{name}`", f"`{name}At`")
+    path = tuple(f"{part}At" if part in vocabulary.TIMES else part for part in error.path)
+    return InvalidOption(message, path=path)

@@ -116,6 +116,9 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str | int]]] = [
         "BAD_USER_INPUT",
         ["where", "createdAt", "from"],
     ),
+    (JOBS, {"where": {"not": [{"createdAt": {}}]}}, "INVALID_OPTION", ["where", "not", 0, "createdAt"]),
+    (JOBS, {"where": {"and": []}}, "INVALID_OPTION", ["where", "and"]),
+    (JOBS, {"where": {"or": [{"states": []}]}}, "INVALID_OPTION", ["where", "or", 0, "states"]),
     (JOBS, {"where": {"text": "args.a..b:1"}}, "INVALID_OPTION", ["where", "text"]),
     (JOBS, {"where": {"or": [{"text": "state:nope"}]}}, "INVALID_OPTION", ["where", "or", 0, "text"]),
     (EVENTS, {"where": {"text": "state:nope"}}, "INVALID_OPTION", ["where", "text"]),
@@ -134,6 +137,7 @@ async def test_what_is_refused_and_where(api: Caller) -> None:
         extensions = error["extensions"]
         found = extensions.get("argument") or extensions.get("variable")
         assert (extensions["code"], found) == (code, place), variables
+        assert "`created`" not in error["message"]
 
 
 @pytest.mark.parametrize("pattern", ["%", "_", "%a%", "[a-z]", ".*", "a|b", "(", "\\", "*", "?", "' OR 1=1 --", "A%"])
