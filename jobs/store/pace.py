@@ -15,7 +15,7 @@ SHARE_MIN_S, SHARE_MAX_S = 0.002, 0.015
 """What its steps may take of that. The rest is for the commit, which on a slow disk takes the most."""
 STEP_S = 0.004
 """What one step is to take."""
-STEP_MIN, STEP_MAX = 100, 2_000
+STEP_MIN, STEP_MAX = 300, 2_000
 """Rows of one step. Where a machine is so busy that even the fewest take long, fewer would not be faster."""
 PAUSE_MIN_S = 0.002
 

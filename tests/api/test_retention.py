@@ -143,6 +143,8 @@ async def test_a_preview_says_what_would_go(api: Caller, past: Past) -> None:
     assert (now["kind"], now["count"]) == ("COMPLETED", {"value": 2, "precision": "EXACT"})
     assert [(one["queue"], one["count"]["value"]) for one in now["shares"]] == [("mail", 2)]
     assert (now["oldestAt"], now["newestAt"]) == (now["shares"][0]["oldestAt"], now["shares"][0]["newestAt"])
+    mine = (await api.data(PREVIEW, policy={"kind": "COMPLETED", "queue": "report"}))["retentionPreview"]
+    assert mine["count"]["value"] == 0
     other = (await api.data(PREVIEW, policy={"kind": "COMPLETED", "keepFor": "P1D"}))["retentionPreview"]
     assert [(one["queue"], one["count"]["value"]) for one in other["shares"]] == [("mail", 3), ("report", 1)]
     only = (await api.data(PREVIEW, policy={"kind": "COMPLETED", "queue": "mail", "keepCount": 1}))["retentionPreview"]

@@ -211,7 +211,7 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
 ) -> None:
     monkeypatch.setattr(ended, "HEAVY", 20)
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
-    specs = await past.ended(ago(2 * DAY_S), lines=300)
+    specs = await past.ended(ago(2 * DAY_S), lines=900)
     specs += await past.ended(ago(2 * DAY_S), lines=1)
     seen = []
     async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
@@ -231,12 +231,12 @@ async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
-    await past.ended(*[ago(2 * DAY_S)] * 300, tags=("t",), lines=2)
+    await past.ended(*[ago(2 * DAY_S)] * 200, tags=("t",), lines=2)
     batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
     removed = await anext(batches)
     await batches.aclose()
-    assert 0 < removed < 300
-    kept = 300 - removed
+    assert 0 < removed < 200
+    kept = 200 - removed
     assert await rows(store) == {"job": kept, "job_tag": kept, "job_key": 0, "attempt": kept, "log_line": 2 * kept}
     assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == kept
 
