@@ -221,7 +221,10 @@ def test_events_are_followed_over_the_death_of_the_api(product: Product, queueql
     follower = queueql.start("event", "follow", "--task", "count", "--json")
     assert follower.stdout
     assert json.loads(follower.stdout.readline())["__typename"] == "Cursor"
-    job_id = queueql.enqueue("count", "steps=40", "step_s=0.1")
+    job_id = queueql.enqueue("count", "steps=100", "step_s=0.1")
+    logs = queueql.start("job", "logs", job_id, "--follow", "--json")
+    assert logs.stdout
+    assert json.loads(logs.stdout.readline())["message"] == "step 1"
     while json.loads(follower.stdout.readline()).get("jobId") != job_id:
         pass
     product.find("queueql api").kill()
@@ -234,7 +237,10 @@ def test_events_are_followed_over_the_death_of_the_api(product: Product, queueql
             break
     follower.send_signal(signal.SIGINT)
     _, said = follower.communicate(timeout=20)
-    assert steps == [f"step {step}" for step in range(1, 41)]
+    assert steps == [f"step {step}" for step in range(1, 101)]
+    assert [json.loads(line)["message"] for line in logs.stdout] == steps[1:]
+    logs.communicate(timeout=20)
+    assert logs.returncode == 0
     assert follower.returncode == 130
     away, back, stopped = said.splitlines()
     assert "is away; trying again until it is back" in away
