@@ -15,7 +15,6 @@ from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
 from tests.wait import eventually
 
-NOW_MS = now_ms()
 FIGURES = """
   queue task from until accepted started completed failed dead cancelled lost snoozed released successRate throughput
   wait { count average p50 p90 p95 p99 } run { count average p50 p90 p95 p99 } cpu cpuPerRun
@@ -45,7 +44,7 @@ async def lived(store: Store, story: Story, task: str, queue: str, *, ago_ms: in
     spec = make_spec(task, queue=queue)
     await store.accept.accept(spec)
     tale = Tale(spec)
-    tale.at_ms = NOW_MS - ago_ms - 10
+    tale.at_ms = now_ms() - ago_ms - 10
     tale.enqueued()
     tale.at_ms += 1_990
     tale.started()
@@ -129,10 +128,11 @@ async def test_a_series(api: Caller) -> None:
 
 
 async def test_a_queue_at_a_past_moment(api: Caller, published: Any) -> None:
+    began_ms = now_ms()
     spec = make_spec(queue="past")
     await published.store.accept.accept(spec)
     tale = Tale(spec)
-    tale.at_ms = NOW_MS - 3_600_000
+    tale.at_ms = began_ms - 3_600_000
     tale.enqueued()
     tale.at_ms += 1_200_000
     tale.started()
@@ -141,7 +141,7 @@ async def test_a_queue_at_a_past_moment(api: Caller, published: Any) -> None:
     ask = 'query ($at: DateTime!) { queueAt(name: "past", at: $at) { at precision counts { queued active } } }'
     seen = []
     for ago_s in (3_700, 3_000, 1_800, 600):
-        at = datetime.fromtimestamp(NOW_MS / 1000 - ago_s).astimezone()
+        at = datetime.fromtimestamp(began_ms / 1000 - ago_s).astimezone()
         found = (await api.data(ask, at=at.isoformat()))["queueAt"]
         assert timedelta(0) <= at - moment(found["at"]) < timedelta(minutes=1)
         seen.append((found["counts"]["queued"], found["counts"]["active"], found["precision"]))
