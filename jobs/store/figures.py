@@ -76,7 +76,8 @@ class _Sum:
     def add(self, seconds: float, slow: bool) -> None:
         self.count += 1
         self.total_s += seconds
-        self.longest_s = max(self.longest_s, seconds)
+        if seconds > self.longest_s:  # noqa: PLR1730  # max() costs as much as all of the rest
+            self.longest_s = seconds
         if slow:
             self.slow += 1
 
@@ -92,10 +93,11 @@ class _Sum:
 
 
 class _Bucket:
-    __slots__ = ("number", "statements", "waits")
+    __slots__ = ("number", "statements", "until", "waits")
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.until = (number + 1) * BUCKET_S
         self.statements = _Sum()
         self.waits = _Sum()
 
@@ -114,9 +116,10 @@ class Meter:
         self._slow_s = slow_ms / 1000
         self._guard = threading.Lock()
         self._began = now()
-        self._since_start = _Sum()
         self._bucket = _Bucket(self._number(self._began))
-        self._past: deque[_Bucket] = deque(maxlen=BUCKETS)
+        self._past: deque[_Bucket] = deque()
+        self._before = _Sum()
+        """Of the buckets that were given up."""
 
     def add(self, sql: str, begun: float) -> None:
         """Count a statement that began at `begun` and has just ended."""
@@ -125,7 +128,6 @@ class Meter:
         slow = seconds >= self._slow_s
         with self._guard:
             self._current(now).statements.add(seconds, slow)
-            self._since_start.add(seconds, slow)
         if slow and self.on_slow:
             self.on_slow(sql, seconds * 1000)
 
@@ -142,24 +144,29 @@ class Meter:
         first = self._number(now) - BUCKETS
         statements, waits = _Sum(), _Sum()
         with self._guard:
+            since_start = _Sum()
+            since_start.merge(self._before)
             for bucket in (*self._past, self._bucket):
+                since_start.merge(bucket.statements)
                 if bucket.number >= first:
                     statements.merge(bucket.statements)
                     waits.merge(bucket.waits)
-            since_start = self._since_start.tally()
         return StoreFigures(
             pool=pool,
             window_s=now - max(self._began, first * BUCKET_S),
             statements=statements.tally(),
             waits=waits.tally(),
-            since_start=since_start,
+            since_start=since_start.tally(),
         )
 
     def _current(self, now: float) -> _Bucket:
-        number = self._number(now)
-        if number != self._bucket.number:
-            self._past.append(self._bucket)
-            self._bucket = _Bucket(number)
+        bucket = self._bucket
+        if now < bucket.until:
+            return bucket
+        self._past.append(bucket)
+        if len(self._past) > BUCKETS:
+            self._before.merge(self._past.popleft().statements)
+        self._bucket = _Bucket(self._number(now))
         return self._bucket
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -147,6 +148,14 @@ async def test_a_wrong_manifest_changes_nothing(store: Store, database_url: str,
     with pytest.raises((BackupInvalid, BackupFailed), match="51"):
         await backup.restore(database_url, file)
     assert len(await ids_of(database_url)) == len(before) + 1
+
+
+async def test_another_copy_than_that_of_the_manifest_changes_nothing(database_url: str, file: Path) -> None:
+    await backup.make(database_url, file)
+    rewrite(file, lambda one: msgspec.structs.replace(one, sha256="0" * 64))
+    for work in (backup.verify, backup.restore):
+        with pytest.raises(BackupInvalid, match="its checksum is not that of its manifest"):
+            await work(database_url, file)
 
 
 async def test_a_newer_schema_is_refused(store: Store, database_url: str, file: Path) -> None:
@@ -299,6 +308,25 @@ class TestPostgres:
         said = (tmp_path / "said").read_text()
         assert "--dbname=postgres://queueql@127.0.0.1" in said
         assert ":test@" not in said
+
+    @pytest.mark.parametrize("code", [0, 1])
+    async def test_a_restore_that_ends_early_has_done_nothing(
+        self, store: Store, database_url: str, file: Path, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        """pg_restore writes a part and fails, or says even that it has done everything."""
+        await accept(store, 100)
+        await backup.make(database_url, file)
+        await accept(store, 1)
+        await store.close()
+        real = shutil.which("pg_restore")
+        (tmp_path / "pg_restore").write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && exec {real} --version\n{real} "$@" | head -n 150\nexit {code}\n'
+        )
+        (tmp_path / "pg_restore").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(BackupFailed, match="pg_restore has failed" if code else "psql has failed"):
+            await backup.restore(database_url, file)
+        assert len(await ids_of(database_url)) == 101
 
     async def test_a_user_that_may_make_no_database_is_told(
         self, database_url: str, file: Path, postgres_server: PostgresServer
