@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from jobs.snapshot import ProcessFigures, ProcessKind
 from tests.api.caller import Caller
 from tests.factories import make_vitals, make_worker_info
 from tests.redis_server import RedisServer
+
+DOC = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 Serve = Callable[..., Awaitable[Caller]]
 Issue = Callable[..., Awaitable[str]]
@@ -55,6 +59,8 @@ async def test_all_is_well(anonymous: Caller) -> None:
     }  # fmt: skip
     ready = await health(anonymous, "/readyz", status=200)
     assert ready["components"].items() <= said["components"].items()
+    documented = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (yes|no) \|$", DOC.read_text(encoding="utf-8"), re.M))
+    assert documented == {name: "yes" if name in ready["components"] else "no" for name in said["components"]}
 
 
 async def test_a_redis_that_nobody_prepared_is_no_job_system(
