@@ -88,6 +88,38 @@ async def test_a_life_is_counted_in_each_span_and_place(store: Store, story: Sto
     await check_states(store)
 
 
+async def test_a_wait_begins_when_an_attempt_could_begin_and_a_lost_attempt_ran_until_then(
+    store: Store, story: Story
+) -> None:
+    spec = make_spec("x", queue="a")
+    await store.accept.accept(spec)
+    tale = Tale(spec)
+    tale.at_ms = BEGIN_MS
+
+    def after(gap_ms: int) -> Tale:
+        tale.at_ms += gap_ms - 10
+        return tale
+
+    after(10).enqueued(due_ms=BEGIN_MS + 10_000)
+    after(10_030).due()
+    after(60).started(1)  # 100 ms after it was due
+    after(5_000).released(1)
+    after(300).started(2)  # after it was given back, not after it was due
+    after(1_000).retrying(2, due_ms=tale.at_ms + 10 + 20_000)
+    after(20_500).due()
+    after(0).started(3)  # 500 ms after it was due
+    after(700).again(version=2_000_000).enqueued(recovered=True)
+    after(900).started(4)
+    await story.record(tale)
+    day_ms = BEGIN_MS - BEGIN_MS % 86_400_000
+    day = (await stored(store))[86_400, "a", "x", day_ms]
+    assert (day.waits, day.wait_ms) == (Histogram.of([100, 300, 500, 900]), 1_800)
+    assert (day.runs, day.run_ms) == (Histogram.of([5_000, 1_000, 700]), 6_700)
+    assert (day.accepted, day.started, day.released, day.failed, day.lost) == (1, 4, 1, 1, 1)
+    await check_states(store)
+    await check_attempts(store)
+
+
 STEPS = st.sampled_from(
     ["enqueued", "due", "started", "progressed", "logged", "completed", "retrying", "snoozed", "released", "reaped",
      "died", "cancel_requested", "cancelled", "recovered", "run", "replay", "quarantined", "rerun", "unreadable"]
