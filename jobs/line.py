@@ -9,7 +9,6 @@ import msgspec
 from jobs.broker import Broker
 from jobs.job import FINAL, State
 from jobs.recent import Recent
-from jobs.roster import Roster
 from jobs.store import Store
 
 
@@ -27,7 +26,6 @@ class Lines:
     def __init__(self, store: Store, broker: Broker) -> None:
         self._store = store
         self._broker = broker
-        self._roster = Roster(broker)
         self._served = Recent(self._read_served)
 
     async def names(self) -> list[str]:
@@ -39,7 +37,8 @@ class Lines:
         return sorted({*await self._store.search.queues(), *await self._served.get()})
 
     async def _read_served(self) -> set[str]:
-        return {name for worker in await self._roster.all() for name in worker.queues}
+        workers = await self._broker.workers()
+        return {name for one in workers for name in (one.vitals.queues if one.vitals else one.info.queues)}
 
     async def read(self, names: Sequence[str]) -> list[Queue]:
         """Return queues of which it is known that they exist."""
