@@ -47,6 +47,15 @@ async def test_one_works_and_the_other_takes_over(stores: list[Store]) -> None:
     await second.stop()
 
 
+async def test_a_leader_that_stops_lets_another_one_lead_at_once(stores: list[Store]) -> None:
+    first, second = (Counting(store) for store in stores)
+    first.start()
+    await until(lambda: first.rounds)
+    assert not await second.leadership.holds()
+    await first.stop()
+    assert await second.leadership.holds()
+
+
 async def test_a_leader_that_waits_long_for_its_next_round_stays_the_leader(stores: list[Store]) -> None:
     loops = [Counting(store, pause_s=3_600) for store in stores]
     for loop in loops:

@@ -29,10 +29,11 @@ WITHIN: dict[str, tuple[float, float]] = {
     "WORKER_AVERAGE_RUN_MS": (0.02, 0),
     "QUEUE_ACTIVE": (0, 5),
     "QUEUE_WAITING": (0, 15),
+    "QUEUE_DELAYED": (0, 3),
     "WORKER_RUNNING": (0, 5),
 }
 """How far beyond what was sampled a figure may lie, as a part of it and beside that: between two samples it moves too,
-and what moves fast is sampled a few times a second only."""
+and what moves fast is sampled a few times a second only. Besides, jobs are recounted in history, which is a bit behind."""
 OWN = {
     "DATABASE_POOL_ACTIVE",
     "DATABASE_POOL_IDLE",
