@@ -66,7 +66,7 @@ class JobCommands:
         """Cancel a job: at once while it waits; a running one is asked to stop and ends soon after.
 
         Once this has returned, the request is in the store and is not lost with Redis; while Redis is away, the job is
-        returned as the store knows it, with `cancel_requested`, and Redis hears of it within a second of its return.
+        returned as the store knows it, with `cancel_requested`, and Redis hears of it within two seconds of its return.
         A job that is CANCELLED already is returned as it is. Raises NotFound, InvalidState for a job that
         ended otherwise, StoreUnavailable; BrokerUnavailable for one that the store does not know (MEMORY).
         """
