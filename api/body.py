@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -14,6 +17,10 @@ PAYLOADS_MAX = 4
 """So many of the largest payloads that the settings allow fit into a body in any case."""
 
 
+REST_S = 1.0
+"""How long a body that is too large is read on, so that the client gets to the answer."""
+
+
 class TooLarge(Exception):
     """The body is larger than is allowed."""
 
@@ -23,16 +30,33 @@ class NotJson(Exception):
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Read a body. Raises TooLarge as soon as that is known."""
+    """Read a body. Raises TooLarge, once what follows was thrown away: within bounds."""
     length = request.headers.get("content-length", "0")
+    stream = request.stream()
     if length.isdecimal() and int(length) > max_bytes:
+        await _throw_away(stream, max_bytes)
         raise TooLarge
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in stream:
         body += chunk
         if len(body) > max_bytes:
+            body.clear()
+            await _throw_away(stream, max_bytes)
             raise TooLarge
     return bytes(body)
+
+
+async def _throw_away(stream: AsyncIterator[bytes], max_bytes: int) -> None:
+    """Read on, as much as a body may have and for `REST_S`.
+
+    A connection that is closed with something unread is reset, and the answer may be lost with it.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REST_S):
+            async for chunk in stream:
+                max_bytes -= len(chunk)
+                if max_bytes < 0:
+                    return
 
 
 def decode(text: bytes | str) -> Any:
