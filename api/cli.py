@@ -116,14 +116,15 @@ def backup(
         list[str] | None,
         typer.Argument(
             metavar="[PATH | verify PATH]",
-            help="File to write, or a folder to write it in.  [default: the folder `backups` of the data folder]",
+            help="File to write, or a folder to write it in. Left out: the folder `backups` of the data folder.",
         ),
     ] = None,
     data: Data = None,
 ) -> None:
     """Back the database up into one file, while everything runs; `backup verify PATH` restores it into a scratch place.
 
-    Redis needs no backup: it is filled again from what the database has accepted. Jobs of durability MEMORY are not.
+    Redis needs no backup: it is filled again from what the database has accepted. Jobs of durability MEMORY that have not
+    ended are in no backup.
     """
     paths = words or []
     verify = len(paths) == 2 and paths[0] == "verify"

@@ -50,10 +50,10 @@ async def make(url: str, target: Path) -> Backup:
     at_ms = now_ms()
     target = _new_file(target, at_ms)
     path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise BackupFailed(f"There is no database at {path}.")
     with archive.work_folder(target) as folder:
         copy = folder / "copy"
-        if path is not None and not path.exists():
-            raise BackupFailed(f"There is no database at {path}.")
         described = await (sqlite.take(path, copy) if path else postgres.take(url, copy))
         if not described.migration:
             raise BackupFailed("The database has none of QueueQL's tables: there is nothing to back up.")

@@ -34,11 +34,8 @@ async def make(settings: Settings, target: Path | None) -> Backup:
 
     Raises BackupFailed, StoreUnavailable.
     """
-    if target is None:
-        target = settings.backup_folder
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = database_url(settings)
-    made = await backup.make(url, target)
+    made = await backup.make(url, target or settings.backup_folder / backup.default_name(now_ms()))
     async with _store(url) as store:
         if store:
             await store.backups.note(made)
