@@ -14,6 +14,7 @@ import typer
 from api.client import event, job, queue, retention, task
 from api.client import worker as worker_client
 from api.client.health import health
+from api.client.statistics import stats
 from jobs.errors import BackupError, CommandError, QueueQLError, SettingInvalid, StartError
 from jobs.settings import Settings, load
 
@@ -123,8 +124,8 @@ def backup(
 ) -> None:
     """Back the database up into one file, while everything runs; `backup verify PATH` restores it into a scratch place.
 
-    Redis needs no backup: it is filled again from what the database has accepted. Jobs of durability MEMORY that have not
-    ended are in no backup.
+    Redis needs no backup: it is filled again from what the database has accepted. Jobs of durability MEMORY that have
+    not ended are in no backup.
     """
     paths = words or []
     verify = len(paths) == 2 and paths[0] == "verify"
@@ -205,6 +206,7 @@ for noun, commands in _NOUNS.items():
     app.add_typer(commands.app, name=noun, rich_help_panel=AT_THE_API)
 app.add_typer(worker_client.app, name="worker")
 app.command(rich_help_panel=AT_THE_API)(health)
+app.command(rich_help_panel=AT_THE_API)(stats)
 
 
 def _settings(process: str, *, tasks: list[str] | None = None, **options: Path | str | int | None) -> Settings:

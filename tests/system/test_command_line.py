@@ -327,6 +327,17 @@ def test_the_figures_of_the_whole_system(queueql: CommandLine) -> None:
     assert int(found["queues"]["total"]["completed"]) > 0
 
 
+def test_what_happened_lately(queueql: CommandLine) -> None:
+    queueql("job", "enqueue", "send_mail", "to=a", "--wait")
+    found = queueql.json("stats", "--window", "2h", "--by", "both")
+    assert int(found["total"]["completed"]) > 0
+    assert "send_mail" in {group["task"] for group in found["groups"]}
+    shown = queueql("stats", "--task", "send_mail").stdout
+    assert "Each" in shown
+    assert "send_mail" in shown
+    assert "SUCCESS" in shown
+
+
 def test_nothing_is_stuck(queueql: CommandLine) -> None:
     assert queueql.json("job", "rescue", "--within", "5s")["isComplete"]
     assert sentence(queueql("job", "rescue")) == "No job was stuck."

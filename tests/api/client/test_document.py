@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLEnumType, build_schema, parse, validate
 
-from api.client import document, retention, retention_document
+from api.client import document, retention, retention_document, statistics_document
 from api.client.option import FINAL, Level, Priority, State
 from api.client.watch import EXIT_CODES
 
 SCHEMA = build_schema((Path(__file__).parents[3] / "schema.graphql").read_text(encoding="utf-8"))
-ALL = vars(document) | vars(retention_document)
+ALL = vars(document) | vars(retention_document) | vars(statistics_document)
 DOCUMENTS = {name: text for name, text in ALL.items() if name.isupper() and not name.startswith("_")}
 
 
