@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.queue_health import SPAN_S, QueueFault, QueueFacts, QueueStatus, judge
+from jobs.queue_health import SPAN_S, QueueFacts, QueueFault, QueueStatus, judge
 
 WELL, DEGRADED, UNHEALTHY = QueueStatus.HEALTHY, QueueStatus.DEGRADED, QueueStatus.UNHEALTHY
 LONG = SPAN_S + 1
