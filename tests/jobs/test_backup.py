@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -208,8 +209,9 @@ async def test_a_restore_that_is_killed_has_done_all_or_nothing(store: Store, da
     await accept(store, 7)
     await store.epoch.raise_to(0, "a run")
     await store.close()
-    for after_s in (0.5, 0.7, 0.9, 1.1):
-        left = kill(f"restore({database_url!r}, Path({str(file)!r}))", after_s)
+    path = sqlite_path(database_url)
+    for after_s in (0.001, 0.1):
+        left = kill(f"restore({database_url!r}, Path({str(file)!r}))", path.parent if path else file.parent, after_s)
         restored = len(await ids_of(database_url)) == 5_000
         assert restored or left
         store = await Store.open(database_url)
@@ -225,21 +227,28 @@ async def test_a_restore_that_is_killed_has_done_all_or_nothing(store: Store, da
 async def test_a_backup_that_is_killed_leaves_nothing(store: Store, database_url: str, file: Path) -> None:
     await accept(store, 5_000)
     file.parent.mkdir()
-    for number, after_s in enumerate((0.4, 0.5, 0.6, 0.7, 0.8)):
+    for number, after_s in enumerate((0.1, 0.001)):
         target = file.with_name(f"{number}.backup")
-        left = kill(f"make({database_url!r}, Path({str(target)!r}))", after_s)
-        assert target.exists() is not left
+        left = kill(f"make({database_url!r}, Path({str(target)!r}))", file.parent, after_s)
+        assert target.exists() or left
         if target.exists():
             assert (await backup.verify(database_url, target)).counts["job"] == 5_000
+    assert list(file.parent.glob(".queueql-backup-*"))  # of the one that was killed last
     await backup.make(database_url, file)
     assert {path.suffix for path in file.parent.iterdir()} == {".backup"}
 
 
-def kill(work: str, after_s: float) -> bool:
-    """Run a step of backup.py in a process and kill it; False where it was done before."""
+def kill(work: str, folder: Path, after_s: float) -> bool:
+    """Run a step of backup.py in a process and kill it at its work; False where it was done before.
+
+    What it works with is in a hidden folder in `folder`.
+    """
     code = f"import asyncio; from pathlib import Path; from jobs.backup import *; asyncio.run({work})"
+    old = set(folder.glob(".queueql-backup-*"))
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
+        while process.poll() is None and set(folder.glob(".queueql-backup-*")) <= old:
+            time.sleep(0.001)
         return process.wait(after_s) != 0
     except subprocess.TimeoutExpired:
         os.kill(process.pid, signal.SIGKILL)
