@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import orjson
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -41,4 +42,5 @@ async def main(url: str) -> None:
     await store.close()
 
 
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to standard output
 asyncio.run(main(sys.argv[1]))

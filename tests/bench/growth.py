@@ -26,22 +26,28 @@ POINTS = 20
 QUEUES = 4
 DEAD_SHARE = 50
 """One job in so many fails for good."""
-POLICIES = (
-    Policy(kind=Kind.COMPLETED, keep_s=1_000),
-    Policy(kind=Kind.COMPLETED, queue="queue0", keep_count=1_000),
-    Policy(kind=Kind.DEAD, keep_s=5_000, keep_count=100),
-    Policy(kind=Kind.LOG, keep_s=2_000),
-    Policy(kind=Kind.ROLLUP_MINUTE, keep_s=7_200),
-)
 TABLES = ("job", "job_tag", "job_key", "attempt", "log_line", "rollup")
+
+
+def policies(rounds: int) -> tuple[Policy, ...]:
+    """Keep about a tenth of what comes in so many rounds."""
+    life_s = rounds * ROUND_MS // 1000
+    return (
+        Policy(kind=Kind.COMPLETED, keep_s=life_s // 10),
+        Policy(kind=Kind.COMPLETED, queue="queue0", keep_count=rounds * ROUND // 100),
+        Policy(kind=Kind.DEAD, keep_s=life_s // 5, keep_count=100),
+        Policy(kind=Kind.LOG, keep_s=life_s // 20),
+        Policy(kind=Kind.ROLLUP_MINUTE, keep_s=7_200),
+    )
 
 
 class Growth:
     """Jobs that come and go in one store, on a clock of their own."""
 
-    def __init__(self, store: Store, url: str) -> None:
+    def __init__(self, store: Store, url: str, policies: tuple[Policy, ...]) -> None:
         self._store = store
         self._url = url
+        self._policies = policies
         self._story = Story(store)
         self._now_ms = BEGIN_MS
         self._made = 0
@@ -54,7 +60,7 @@ class Growth:
             specs = [self._spec() for _ in range(BATCH)]
             await self._store.accept.accept_many(specs)
             await self._story.record(*[self._tale(spec, number) for number, spec in enumerate(specs)])
-        for policy in POLICIES:
+        for policy in self._policies:
             async for removed in self._store.retention.run(policy, now_ms=self._now_ms, grace_ms=60_000):
                 self.removed += removed
 
@@ -105,9 +111,9 @@ async def run(*, rows: int, database: str = "") -> dict[str, Any]:
         began_s = time.perf_counter()
         points: list[dict[str, Any]] = []
         try:
-            for policy in POLICIES:
+            for policy in policies(rounds):
                 await store.retention.set(policy, now_ms=1)
-            growth = Growth(store, url)
+            growth = Growth(store, url, policies(rounds))
             for number in range(1, rounds + 1):
                 await growth.round()
                 if number * POINTS // rounds > len(points):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +33,7 @@ def run(name: str, *, as_json: bool, jobs: int, rows: int, database: str) -> Non
     """Run the bench and print its figures. Raises SettingInvalid for a name that is none."""
     if name not in BENCHES:
         raise SettingInvalid(f"There is no bench {name!r}; there is: {', '.join(BENCHES)}.")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # figures alone go to standard output
     load = os.getloadavg()[0]
     whole = {"jobs": -(-jobs // engine.CHUNK) * engine.CHUNK}
     figures = asyncio.run(BENCHES[name](**({"rows": rows, "database": database} if name in OF_THE_STORE else whole)))

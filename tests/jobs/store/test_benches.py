@@ -12,7 +12,7 @@ async def test_the_growth_of_a_database_levels_off(empty_url: str, monkeypatch: 
     monkeypatch.setattr(growth, "ROUND", 100)
     monkeypatch.setattr(growth, "BATCH", 50)
     policies = (Policy(kind=Kind.COMPLETED, keep_s=1_000), Policy(kind=Kind.DEAD, keep_count=2))
-    monkeypatch.setattr(growth, "POLICIES", policies)
+    monkeypatch.setattr(growth, "policies", lambda _: policies)
     figures = await growth.run(rows=2_000, database=empty_url)
     points = list(figures["timed"].values())
     assert [point["jobs"] for point in points] == list(range(100, 2_001, 100))
