@@ -245,7 +245,7 @@ class Broker(Connection):
         """
         session_id = str(uuid_utils.uuid7())
         lease_ms = int(self._settings.lease_s * 1000)
-        texts = [_json.encode(item).decode() for item in (info, wish or WorkerWish())]
+        texts = [_json.encode(item).decode() if item else "" for item in (info, wish)]
         await self.call("session", ("open", session_id, lease_ms, *texts))
         return Session(self, session_id, lease_ms)
 

@@ -192,7 +192,8 @@ class Engine:
         while True:
             try:
                 # With what operators wished, so that whoever wishes something next adds to it.
-                session = await self._broker.open_session(self._info(), self._wish)
+                wish = self._wish if self._wish != WorkerWish() else None
+                session = await self._broker.open_session(self._info(), wish)
             except Exception as error:  # whatever it is: a worker that ended here would leave nobody to say so
                 if not waiting:
                     level = INFO if isinstance(error, EpochChanged | QueueFull) else WARNING

@@ -1,5 +1,5 @@
 -- Open, renew, steer or close a worker's session: the lease under which it holds its jobs.
--- request  { "open", session, lease_ms, info (JSON), wish (JSON) } | { "renew", session, lease_ms, vitals (JSON) }
+-- request  { "open", session, lease_ms, info (JSON), wish (JSON) or "" } | { "renew", session, lease_ms, vitals (JSON) }
 --          | { "steer", session, wish (JSON), the one that it takes the place of (JSON) or "" for any }
 --          | { "rouse", session, queues } | { "keep", session, epoch, tokens } | { "close", session }
 -- answer   { alive, cancelled ids, wish (JSON) or "" }; after "close": { jobs are left, {}, "" };
@@ -12,7 +12,10 @@ local verb, session = request[1], request[2]
 local session_key = P .. 'session:' .. session
 if verb == 'open' then
   redis.call('ZADD', P .. 'leases', now + request[3], session)
-  redis.call('HSET', session_key, 'info', request[4], 'wish', request[5], 'seen', now)
+  redis.call('HSET', session_key, 'info', request[4], 'seen', now)
+  if request[5] ~= '' then
+    redis.call('HSET', session_key, 'wish', request[5])
+  end
   return commit({ true, {}, '' })
 end
 if not redis.call('ZSCORE', P .. 'leases', session) then
