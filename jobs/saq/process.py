@@ -28,7 +28,7 @@ async def serve(settings: Settings) -> None:
     try:
         await client.commands.task.publish(default_registry.definitions())
         broker = await SaqBroker.open(settings.redis_url, settings)
-        herald = Herald(ProcessKind.WORKER, client.store, client.broker)
+        herald = Herald(ProcessKind.WORKER, client.store, broker)
         herald.start()
         try:
             await _work(settings, broker, Payloads(client.store.search.args))

@@ -33,7 +33,7 @@ WITHIN: dict[str, tuple[float, float]] = {
     "WORKER_RUNNING": (0, 5),
 }
 """How far beyond what was sampled a figure may lie, as a part of it and beside that: between two samples it moves too,
-and what moves fast is sampled a few times a second only. Besides, jobs are recounted in history, which is a bit behind."""
+and what moves fast is sampled a few times a second only. Besides, jobs are recounted in history, which is behind."""
 OWN = {
     "DATABASE_POOL_ACTIVE",
     "DATABASE_POOL_IDLE",
