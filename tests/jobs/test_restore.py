@@ -94,6 +94,7 @@ async def test_what_the_stream_tells_is_history_again(
         assert await states(client, ended, waiting, later) == [State.COMPLETED, State.QUEUED, State.QUEUED]
         job = (await client.store.search.jobs_by_id([ended]))[ended]
         assert (job.result, job.attempts) == ("since", 1)
+        assert await client.broker.jobs([ended]) == {}  # it does not run again
         left = {await hand.complete() for _ in range(3)}
         assert left == {running, waiting, later}
         await hand.record()
