@@ -37,7 +37,7 @@ class Kind(StrEnum):
     LOG = "LOG"
     """Log lines of jobs that are still there."""
     EVENT = "EVENT"
-    """What subscribers can catch up on. Its bounds are settings: QUEUEQL_REPLAY_WINDOW_S and QUEUEQL_EVENTS_MAX_BYTES."""
+    """What can be caught up on. Bounded by the settings QUEUEQL_REPLAY_WINDOW_S and QUEUEQL_EVENTS_MAX_BYTES."""
     SNAPSHOT = "SNAPSHOT"
     """Health snapshots."""
     ROLLUP_MINUTE = "ROLLUP_MINUTE"
