@@ -97,14 +97,14 @@ class Settings(BaseSettings):
     """How often they are written into the log of the services, as one line; 0: never."""
     metrics_open: bool = False
     """Whether /metrics and /health/queues answer without a token. They name queues, tasks and workers."""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
     backup_dir: Path | None = None
     """Folder that backups are made in; empty: `backups` in the data folder."""
     backup_every_s: float = Field(default=0.0, ge=0.0)
     """How often the services make a backup, and verify it by restoring it into a scratch place; 0: never."""
     backup_keep: int = Field(default=7, ge=1, le=1_000)
     """So many of the backups that the services made are kept; older ones are removed once a newer one is verified."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """From which level on QueueQL logs what it does (`up`: from WARNING on). Loggers of your own: from INFO on."""
     log_json: bool = False
     """Process logs as JSON lines, for machines."""
 

@@ -34,10 +34,10 @@ from jobs.store.totals import Totals
 
 __all__ = [
     "Accepted",
+    "Backup",
     "CancelRequest",
     "Leadership",
     "Migrator",
-    "Backup",
     "SchemaState",
     "SlowQuery",
     "Store",
@@ -66,15 +66,14 @@ class Store:
         self.totals = Totals(database, clock)
         self.epoch = Epochs(database)
         self.retention = Retention(database)
-        self._clock = clock
         self.server = Server(database)
-        self.statistics = Statistics(database)
         self.slow = SlowQueries(database, clock)
+        self.backups = Backups(database)
+        self.statistics = Statistics(database)
         self.snapshots = Snapshots(database)
         self.sums = Sums(database, clock)
+        self._clock = clock
         self._check = Check("store", self._ask)
-        self.backups = Backups(database)
-        self.sums = Sums(database, clock)
 
     @classmethod
     async def open(
