@@ -270,6 +270,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int
     finished_ms: int | None = None
     error: Failure | None = None
+    cpu_us: int | None = None
+    """Processor time in microseconds, where it is known."""
 
 
 class LogLevel(IntEnum):

@@ -77,6 +77,11 @@ def attempt_duration(root: strawberry.Parent[vocabulary.Attempt]) -> timedelta |
     return timedelta(milliseconds=max(0, root.finished_ms - root.started_ms))
 
 
+def attempt_cpu_time(root: strawberry.Parent[vocabulary.Attempt]) -> timedelta | None:
+    """How much processor time the attempt took; null where that is not known."""
+    return None if root.cpu_us is None else timedelta(microseconds=root.cpu_us)
+
+
 def attempt_id(root: strawberry.Parent[vocabulary.Attempt]) -> strawberry.ID:
     """Opaque and stable; of no two objects the same."""
     return node_id("Attempt", f"{root.job_id}:{root.run}:{root.number}")
@@ -106,6 +111,8 @@ class Attempt(Node):
     """When it ended."""
     duration: timedelta | None = strawberry.field(resolver=attempt_duration)
     """How long it took; null while it runs."""
+    cpu_time: timedelta | None = strawberry.field(resolver=attempt_cpu_time)
+    """How much processor time it took; null where that is not known, as while it runs or where its worker was lost."""
     error: vocabulary.Failure | None = strawberry.field(graphql_type=Failure | None)
     """Why it failed."""
 

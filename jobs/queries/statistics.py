@@ -49,7 +49,8 @@ class StatisticsQueries:
         authorise(viewer, Permission.READ)
         from_ms, until_ms = self._ends(period)
         if not 0 <= from_ms < until_ms <= from_ms + WINDOW_MAX_S * 1000:
-            raise InvalidOption("A window must begin before it ends, after 1970, and may have five years.")
+            path = ("range",) if period.length_ms is None else ("window",)
+            raise InvalidOption("A window must begin before it ends, after 1970, and may have five years.", path=path)
         most = GROUPED_STEPS_MAX if asked.by_queue or asked.by_task else STEPS_MAX
         if step and (until_ms - from_ms) > most * step.ms:
             raise InvalidOption(f"A window may have {most:,} steps here: ask for longer ones.", path=("step",))

@@ -215,6 +215,7 @@ def attempt_of(row: Row) -> Attempt:
         started_ms=row["started_ms"],
         finished_ms=row["finished_ms"],
         error=failure_of(row["error"]) if row["error"] else None,
+        cpu_us=row["cpu_us"],
     )
 
 

@@ -85,13 +85,13 @@ async def test_a_job_from_its_options_to_its_end(api: Caller, hand: Hand) -> Non
     await hand.progress(reserved, Progress(done=1, total=4, step="render", at_ms=1, eta_ms=2))
     for level in LogLevel:
         await hand.log(reserved, level, f"at {level.name}")
-    await hand.finish(reserved, Complete('{"sent": 1}'))
+    await hand.finish(reserved, Complete('{"sent": 1}'), cpu_us=1_500)
     await hand.record()
     job = await job_of(
         api,
         job_id,
         "state result startedAt finishedAt attemptCount viewerCanCancel "
-        "attempts {nodes {run number state worker duration startedAt finishedAt error {message}}} "
+        "attempts {nodes {run number state worker duration cpuTime startedAt finishedAt error {message}}} "
         "progress {percentage done total step message updatedAt estimatedEndAt} "
         "logs(levelMin: WARNING) {nodes {level message run attempt at context stack}}",
     )
@@ -99,7 +99,7 @@ async def test_a_job_from_its_options_to_its_end(api: Caller, hand: Hand) -> Non
     assert job["viewerCanCancel"] is False
     (attempt,) = job["attempts"]["nodes"]
     assert (attempt["number"], attempt["state"], attempt["error"]) == (1, "COMPLETED", None)
-    assert attempt["duration"].startswith("PT")
+    assert (attempt["duration"][:2], attempt["cpuTime"]) == ("PT", "PT0.0015S")
     assert job["progress"] == {
         "percentage": 25,
         "done": 1,

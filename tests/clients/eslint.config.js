@@ -5,9 +5,10 @@ const values = [
   // Parts of other objects, and what mutations and subscriptions hand out: there is nothing to find again.
   "Backoff", "Count", "Failure", "Gap", "PageInfo", "Progress", "QueueCounts", "RescuedJob", "RunningJob", "Viewer",
   "JobSnapshot", "WorkerSnapshot", "WorkerWish", "RetentionPreview", "RetentionShare",
+  // A backup is a file; it is listed, not looked up.
   // Figures of one moment or span, which is what tells them apart. Those that end in Figures are excepted below.
   "Bottleneck", "CollectorFault", "DurationStatistics", "HealthComparison", "HealthDifference", "HealthPoint", "ProcessTotal",
-  "QueueAt", "SlowQuery", "Statistics", "StatisticsLine", "StatisticsReport", "StatisticsSeries", "SystemHealth", "TableRows",
+  "Backup", "QueueAt", "SlowQuery", "Statistics", "StatisticsLine", "StatisticsReport", "StatisticsSeries", "SystemHealth", "TableRows",
   // Events: their place in the log is the cursor beside them.
   "JobCancelRequested", "JobCancelled", "JobCompleted", "JobDied", "JobDue", "JobEnqueued", "JobLogged", "JobProgressed",
   "JobQuarantined", "JobReaped", "JobReleased", "JobRetrying", "JobSnoozed", "JobStarted",

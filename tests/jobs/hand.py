@@ -40,8 +40,8 @@ class Hand:
         assert await self.session.start(reserved) == [True]
         return reserved[0]
 
-    async def finish(self, job: Reserved, outcome: Outcome) -> None:
-        step = await self._lane.step([Finished(job.id, job.token, outcome)], 0, ["default"])
+    async def finish(self, job: Reserved, outcome: Outcome, cpu_us: int | None = None) -> None:
+        step = await self._lane.step([Finished(job.id, job.token, outcome, cpu_us)], 0, ["default"])
         assert step.stale == []
 
     async def progress(self, job: Reserved, progress: Progress) -> None:
