@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobs.job import FINAL, State
-from jobs.store.database import Database, among, array
+from jobs.store.database import Database, Dialect, among, array
 from jobs.store.group import GroupCommit
 from jobs.store.rows import OPEN
 
@@ -14,6 +14,8 @@ BATCH = 200
 
 _ASK = f"UPDATE job SET cancel_run = run WHERE {OPEN} AND (cancel_run IS NULL OR cancel_run <> run) AND "  # noqa: S608  # a condition of our own
 _READ = "SELECT id, run, state FROM job WHERE "
+# Whoever retries one of them meanwhile does so before it is read, or after its request is written.
+_LOCK: dict[Dialect, str] = {"sqlite": "", "postgres": " ORDER BY id FOR UPDATE"}
 _REQUESTED = (
     f"SELECT id, run FROM job WHERE id > $1 AND cancel_run IS NOT NULL AND cancel_run = run AND {OPEN}"  # noqa: S608  # as above
     " ORDER BY id LIMIT $2"
@@ -58,7 +60,7 @@ class CancelRequests:
     async def _write(self, ids: list[str]) -> Sequence[Asked | None]:
         async with self._database.transaction() as transaction:
             which, wanted = among(transaction.dialect, "id", 1), (array(transaction.dialect, ids),)
+            rows = await transaction.fetch(_READ + which + _LOCK[transaction.dialect], wanted)
             await transaction.execute(_ASK + which, wanted)
-            rows = await transaction.fetch(_READ + which, wanted)
         found = {row["id"]: Asked(row["run"], State(row["state"]) in FINAL) for row in rows}
         return [found.get(job_id) for job_id in ids]
