@@ -20,7 +20,7 @@ _PAUSE_S = 0.02
 async def until_working(children: Sequence[Child], settings: Settings) -> None:
     """Return once every worker among these has published its tasks and has its lease.
 
-    Raises ChildFailed as soon as a process ends, StartError where it takes longer than `TIMEOUT_S`.
+    Raises ChildFailed as soon as a process ends by itself, StartError where it takes longer than `TIMEOUT_S`.
     """
     await _unless_one_ends(children, _all_have_leases(children, settings), "the workers have not taken up their work.")
 
@@ -32,7 +32,7 @@ async def until_answering(children: Sequence[Child], settings: Settings) -> None
 
 async def _unless_one_ends(children: Sequence[Child], condition: Coroutine[Any, Any, None], why: str) -> None:
     holds = asyncio.create_task(condition)
-    ends = [asyncio.create_task(child.ended()) for child in children]
+    ends = [asyncio.create_task(child.failed()) for child in children]
     try:
         done, _ = await asyncio.wait({holds, *ends}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
@@ -52,12 +52,13 @@ async def _api_answers(settings: Settings) -> None:
 
 
 async def _all_have_leases(children: Sequence[Child], settings: Settings) -> None:
-    missing = {child.pid for child in children if child.name.startswith("worker")}
+    workers = [child for child in children if child.name.startswith("worker")]
+    leased: set[int] = set()
     broker = await Broker.open(settings.redis_url, settings)
     try:
-        while missing:
+        while any(child.pid not in leased for child in workers):
+            await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(Unavailable):
-                missing -= {worker.info.pid for worker in await broker.workers()}
-            await asyncio.sleep(_PAUSE_S if missing else 0)
+                leased = {worker.info.pid for worker in await broker.workers()}
     finally:
         await broker.close()

@@ -18,6 +18,8 @@ BACKOFF_MAX_S = 15.0
 LIVED_LONG_S = 30.0
 """A process that lived for so long starts again at once, without the backoff that earlier ends had built up."""
 HURRY_S = 2.0
+KILLED_MAX = 3
+"""How often a process may be killed at its start before that counts as its failure."""
 
 _EXPLAINED = {error.exit_code for error in StartError.__subclasses__()}
 
@@ -88,11 +90,17 @@ class Child:
             waiting.begin(self._environ)
         self._process = waiting or await spawn(self._argv, environ=self._environ)
 
-    async def ended(self) -> ChildFailed:
-        """Wait for the end of what `start` started."""
-        assert self._process is not None, "start() comes first"  # noqa: S101  # narrows the type
-        code = await self._process.wait()
-        return ChildFailed(self.name, code, self._said)
+    async def failed(self) -> ChildFailed:
+        """Wait until what `start` started ends by itself. Where it is killed instead, it is started again, twice."""
+        killed = 0
+        while True:
+            assert self._process is not None, "start() comes first"  # noqa: S101  # narrows the type
+            code = await self._process.wait()
+            killed += code == -signal.SIGKILL
+            if code != -signal.SIGKILL or killed == KILLED_MAX:
+                return ChildFailed(self.name, code, self._said)
+            log.warning("process.killed_at_its_start", name=self.name)
+            await self.start()
 
     def keep(self) -> None:
         """From now on, start it again whenever it ends."""

@@ -121,7 +121,7 @@ async def test_only_a_process_of_ours_has_printed_why_it_cannot_start(make_child
     for code, printed in ((10, True), (1, False)):
         child = make_child(f"import sys; sys.exit({code})")
         await child.start()
-        failure = await child.ended()
+        failure = await child.failed()
         assert (failure.exit_code, failure.printed) == (code, printed)
 
 
@@ -131,3 +131,18 @@ def test_pauses_double_up_to_a_limit_and_are_short_again_after_a_long_life() -> 
     assert pauses[:3] == [BACKOFF_MIN_S, BACKOFF_MIN_S * 2, BACKOFF_MIN_S * 4]
     assert pauses[-1] == BACKOFF_MAX_S
     assert backoff.after(LIVED_LONG_S) == BACKOFF_MIN_S
+
+
+@pytest.mark.parametrize(("kills", "code", "starts"), [(2, 3, 3), (9, -signal.SIGKILL, 3)], ids=["twice", "always"])
+async def test_a_child_that_is_killed_at_its_start_is_started_again_twice(
+    make_child: MakeChild, folder: Path, kills: int, code: int, starts: int
+) -> None:
+    child = make_child(
+        "import os, pathlib, signal, sys\n"
+        "file = pathlib.Path({file!r}); text = file.read_text() if file.exists() else ''\n"
+        "file.write_text(text + 'x')\n"
+        f"os.kill(os.getpid(), signal.SIGKILL) if len(text) < {kills} else sys.exit(3)"
+    )
+    await child.start()
+    failure = await child.failed()
+    assert (failure.exit_code, content(folder)) == (code, "x" * starts)
