@@ -57,8 +57,8 @@ class Adoption:
             found = await specs(self._broker, [job_id for job_id in ids if job_id not in known])
             stored = [one for one in found if one.durability is Durability.STORE]  # the others come with their events
             # Where only the replaced database had the arguments, the job must not run without them.
-            outcomes = await self._store.accept.accept_many([one for one in stored if not one.payload_bytes])
-            taken = sum(isinstance(one, Accepted) and not one.duplicate for one in outcomes)
+            outcomes = await self._store.accept.adopt([one for one in stored if not one.payload_bytes])
+            taken = sum(isinstance(one, Accepted) for one in outcomes)
             adopted, left = adopted + taken, left + len(stored) - taken
             if cursor == 0:
                 break

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
 from jobs.adoption import Adoption
 from jobs.broker import Broker, Cancelling, Pushed
+from jobs.broker.spec import specs
 from jobs.cancel import Canceller
 from jobs.clock import Clock, now_ms
 from jobs.errors import QueueFull, Stale
+from jobs.job import Durability
 from jobs.probe import Health
 from jobs.rescue import Rescue, push_of
 from jobs.services.base import Loop
@@ -144,9 +147,19 @@ class Reconciler(Loop):
             self.moves()
             cursor, ids = await self._broker.ids(cursor=cursor, limit=BATCH)
             ended = await self._store.search.final_among(ids) if ids else {}
-            discarded += await self._broker.discard(list(ended.items()))
+            discarded += await self._broker.discard([*ended.items(), *await self._removed(ids)])
             if cursor == 0:
                 return discarded
+
+    async def _removed(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Return jobs, with their runs, that have ended, and that retention has removed from history since.
+
+        What is not of durability MEMORY was in history before it came here.
+        """
+        known = await self._store.search.known_among(ids)
+        found = await specs(self._broker, [job_id for job_id in ids if job_id not in known])
+        removed = [spec.id for spec in found if spec.durability is Durability.STORE]
+        return list(zip(removed, await self._broker.runs(removed), strict=True)) if removed else []
 
     async def _cancel_known(self) -> None:
         """Cancel what is to be cancelled and is here. What is not is pushed as cancelled, with all the rest."""

@@ -46,6 +46,7 @@ class _Request(msgspec.Struct, frozen=True):
     spec: JobSpec
     keys: Keys
     released: frozenset[str]
+    adopted: bool = False
 
 
 Outcome = Accepted | RequestError
@@ -77,8 +78,23 @@ class Acceptor:
 
     async def accept_many(self, specs: Sequence[JobSpec]) -> list[Accepted | RequestError]:
         """Write many jobs; what is wrong with one of them is its own result. Raises DiskFull, StoreUnavailable."""
-        self._disk.check()
+        return await self._write_each([_checked(spec) for spec in specs])
+
+    async def adopt(self, specs: Sequence[JobSpec]) -> list[Accepted | RequestError]:
+        """Write jobs that another database had accepted, whoever holds their keys here; the later job holds them now.
+
+        As `accept_many` otherwise.
+        """
         requests = [_checked(spec) for spec in specs]
+        return await self._write_each(
+            [
+                msgspec.structs.replace(request, adopted=True) if isinstance(request, _Request) else request
+                for request in requests
+            ]
+        )
+
+    async def _write_each(self, requests: Sequence[_Request | RequestError]) -> list[Outcome]:
+        self._disk.check()
         futures: list[asyncio.Future[Outcome]] = []
         try:
             for request in requests:
@@ -174,6 +190,9 @@ def _checked(spec: JobSpec) -> _Request | RequestError:
 
 
 def _claim(claims: Claims, request: _Request) -> Outcome:
+    if request.adopted:
+        claims.take_over(request.spec, request.keys)
+        return Accepted(request.spec.id, duplicate=False)
     try:
         job_id = claims.claim(request.spec, request.keys, request.released)
     except RequestError as error:

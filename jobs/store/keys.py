@@ -117,11 +117,17 @@ class Claims:
             if holder and holder not in released:
                 job_id = holder
             else:
-                self._hold(keys.unique, job_id, "", ("unique", spec.task, None))
+                self._hold_unique(spec, keys)
         if keys.idempotency:
-            expires_ms = self._now_ms + IDEMPOTENCY_MS
-            self._hold(keys.idempotency, job_id, keys.args, ("idempotency", spec.task, expires_ms))
+            self._hold_idempotency(spec, keys, job_id)
         return job_id
+
+    def take_over(self, spec: JobSpec, keys: Keys) -> None:
+        """Claim the keys for a job that another database has accepted. There the holder of its unique key had ended."""
+        if keys.unique and self._holders.get(keys.unique, ("", ""))[0] < spec.id:
+            self._hold_unique(spec, keys)
+        if keys.idempotency and keys.idempotency not in self._holders:
+            self._hold_idempotency(spec, keys, spec.id)
 
     async def write(self, transaction: Transaction) -> None:
         """Write the claims that were won."""
@@ -133,6 +139,13 @@ class Claims:
         if row["expires_ms"] is not None:
             return bool(row["expires_ms"] > self._now_ms)
         return row["state"] not in _FINAL
+
+    def _hold_unique(self, spec: JobSpec, keys: Keys) -> None:
+        self._hold(keys.unique, spec.id, "", ("unique", spec.task, None))
+
+    def _hold_idempotency(self, spec: JobSpec, keys: Keys, job_id: str) -> None:
+        expires_ms = self._now_ms + IDEMPOTENCY_MS
+        self._hold(keys.idempotency, job_id, keys.args, ("idempotency", spec.task, expires_ms))
 
     def _hold(self, key: str, job_id: str, args: str, about: tuple[str, str, int | None]) -> None:
         kind, scope, expires_ms = about
