@@ -21,33 +21,43 @@ BATCH = 1_000
 
 
 class Adoption:
-    """Looks once whether the store was restored, and takes in what it does not know. Any number may do so at a time."""
+    """Looks whether the store was restored, and takes in what it does not know. Any number may do so at a time.
+
+    A database without any epoch, beside a Redis that has jobs, is one that was restored to nothing.
+    """
 
     def __init__(self, store: Store, broker: Broker) -> None:
         self._store = store
         self._broker = broker
-        self._done = False
+        self._settled: int | None = None
+        """The epoch that was found without a run_id, and for which that was done."""
         self._until: Position | None = None
 
     async def settle(self) -> None:
-        """Return once history has the jobs that only Redis knew. Raises Unavailable; to be called again then."""
-        if not self._done and await self._is_restored():
+        """Return once history has the jobs that only Redis knew. Raises Unavailable; to be called again then.
+
+        Whoever records calls it after each look at where history ends: a restore may come at any moment (`--force`).
+        """
+        number = await self._restored()
+        if number is not None and number != self._settled:
+            self._until = None
             await self._adopt()
-        self._done = True
+            self._settled = number
 
     async def is_settled(self) -> bool:
         """Tell whether history has also all events that were in the stream. Raises Unavailable."""
         await self.settle()
-        if not await self._is_restored():
+        if await self._restored() is None:
             return True
         if self._until is None:
             self._until = await self._broker.stream.last()
             await self._tell_gap()
         return not self._until.ms or await self._store.history.position() >= self._until
 
-    async def _is_restored(self) -> bool:
+    async def _restored(self) -> int | None:
+        """Return the epoch of a store that trusts no Redis, None where it trusts one."""
         number, run_id = await self._store.epoch.current()
-        return number > 0 and not run_id
+        return None if run_id else number
 
     async def _adopt(self) -> None:
         adopted, left, cursor = 0, 0, 0

@@ -39,8 +39,8 @@ class Recorder(Loop):
 
     async def turn(self) -> float:
         """Record one batch; as a follower, look whether the leader still moves."""
-        await self._adoption.settle()
         position = await self._store.history.position()
+        await self._adoption.settle()
         if not self._leads and position != self._position:
             self._position = position
             return FOLLOW_S

@@ -16,6 +16,7 @@ from jobs.commands import EnqueueRequest
 from jobs.job import State
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
+from jobs.store import Migrator
 from jobs.viewer import SYSTEM
 from tests.factories import make_settings
 from tests.jobs.hand import Hand
@@ -45,9 +46,10 @@ async def opened(settings: dict[str, str]) -> AsyncIterator[tuple[Client, Hand]]
         await client.close()
 
 
-async def turns(client: Client) -> None:
+async def turns(client: Client, recorder: Recorder | None = None, reconciler: Reconciler | None = None) -> None:
     """Let the loops of the services have their turns, until history and Redis are one."""
-    recorder, reconciler = Recorder(client.store, client.broker), Reconciler(client.store, client.broker)
+    recorder = recorder or Recorder(client.store, client.broker)
+    reconciler = reconciler or Reconciler(client.store, client.broker)
     for _ in range(20):
         await reconciler.turn()
         await recorder.turn()
@@ -188,3 +190,36 @@ async def test_what_only_the_replaced_database_had_is_counted_and_left(
             assert {await hand.complete(), await hand.complete()} == {holder, again}
     said = next(line for line in lines if line["event"] == "store.adopted")
     assert (said["jobs"], said["left"]) == (1, 1)
+
+
+@pytest.mark.parametrize("dialect", ["postgres"])
+async def test_services_that_go_on_over_a_forced_restore_take_in_what_only_redis_has(
+    settings: dict[str, str], tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    url, file = settings["database_url"], tmp_path / "a.backup"
+    async with opened(settings) as (client, hand):
+        recorder, reconciler = Recorder(client.store, client.broker), Reconciler(client.store, client.broker)
+        await redis_client.flushall()
+        await turns(client, recorder, reconciler)  # they begin an epoch, and have looked for a restore by now
+        await client.commands.task.publish(registry.definitions())
+        await backup.make(url, file)
+        job_id = await enqueue(client, hand)
+        await backup.restore(url, file, force=True)
+        await turns(client, recorder, reconciler)
+        assert await states(client, job_id) == [State.QUEUED]
+        assert list(await client.broker.jobs([job_id])) == [job_id]
+
+
+async def test_a_database_that_was_lost_beside_redis_takes_in_what_redis_has(
+    settings: dict[str, str], empty_url: str, dialect: str
+) -> None:
+    async with opened(settings) as (client, hand):
+        waiting, held = await enqueue(client, hand), await enqueue(client, hand)
+        await hand.start()
+    await Migrator().migrate(empty_url)
+    async with opened({**settings, "database_url": empty_url}) as (client, hand):
+        await turns(client)
+        assert await states(client, waiting, held) == [State.QUEUED, State.QUEUED]
+        assert {await hand.complete(), await hand.complete()} == {waiting, held}
+        await hand.record()
+        assert await states(client, waiting, held) == [State.COMPLETED] * 2
