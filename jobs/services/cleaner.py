@@ -38,6 +38,8 @@ class Cleaner(LeaderLoop):
 
     async def lead(self) -> float:
         """Run what is due, what has waited longest first. A policy that fails does not keep the others from running."""
+        if not await self._store.epoch.is_trusting():
+            return LOOK_S  # what was retried since the backup looks as if it had ended long ago
         fault: Exception | None = None
         for policy in await self._due():
             try:

@@ -19,6 +19,13 @@ class Epochs:
         row = (await self._database.fetch("SELECT number, run_id FROM epoch WHERE id = 1"))[0]
         return row["number"], row["run_id"]
 
+    async def is_trusting(self) -> bool:
+        """Tell whether any Redis is trusted; False before the first one, and from a restore to the next epoch.
+
+        Until then Redis may know of what history does not. Raises StoreUnavailable.
+        """
+        return bool((await self.current())[1])
+
     async def raise_to(self, old: int, run_id: str) -> int:
         """Begin the epoch after `old` and return its number, old + 1.
 

@@ -12,8 +12,13 @@ from structlog.testing import capture_logs
 
 from jobs import backup
 from jobs.client import Client
+from jobs.clock import now_ms
 from jobs.commands import EnqueueRequest
+from jobs.errors import EpochChanged
 from jobs.job import State
+from jobs.rescue import Rescue
+from jobs.retention import Kind, Policy
+from jobs.services.cleaner import Cleaner
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.store import Migrator
@@ -223,3 +228,54 @@ async def test_a_database_that_was_lost_beside_redis_takes_in_what_redis_has(
         assert {await hand.complete(), await hand.complete()} == {waiting, held}
         await hand.record()
         assert await states(client, waiting, held) == [State.COMPLETED] * 2
+
+
+async def test_nothing_is_rescued_before_history_knows_what_redis_tells(
+    settings: dict[str, str], tmp_path: Path, redis_client: redis.asyncio.Redis
+) -> None:
+    url, file = settings["database_url"], tmp_path / "a.backup"
+    async with opened(settings) as (client, hand):
+        job_id = (await client.commands.job.enqueue(SYSTEM, EnqueueRequest(task="noop"))).job.id
+        await until(lambda: not client.pusher.waiting)
+        await backup.make(url, file)
+        assert await hand.complete() == job_id
+        await hand.record()
+        await redis_client.delete(f"{{qq}}:job:{job_id}", f"{{qq}}:done:{job_id}")
+    await backup.restore(url, file)
+    async with opened(settings) as (client, _):
+        with pytest.raises(EpochChanged, match="restored"):
+            await Rescue(client.store, client.broker, lambda: now_ms() + 60_000).everything(1.0)
+        assert await client.broker.jobs([job_id]) == {}
+        await turns(client)
+        assert await states(client, job_id) == [State.COMPLETED]
+
+
+async def test_nothing_is_cleaned_before_history_knows_what_redis_tells(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    url, file = settings["database_url"], tmp_path / "a.backup"
+    async with opened(settings) as (client, hand):
+        await enqueue(client, hand)
+        job_id = await hand.kill()
+        await hand.record()
+        await client.store.retention.set(Policy(kind=Kind.DEAD, keep_s=0), now_ms=now_ms())
+        await backup.make(url, file)
+        assert (await client.commands.job.retry(SYSTEM, job_id)).run == 2
+        await until(lambda: not client.pusher.waiting)
+        await hand.record()
+    await backup.restore(url, file)
+    async with opened(settings) as (client, hand):
+        cleaner = Cleaner(client.store, client.broker, replay_window_s=60.0)
+        cleaner._grace_ms = 0
+        recorder, reconciler = Recorder(client.store, client.broker), Reconciler(client.store, client.broker)
+        await reconciler.turn()
+        await recorder._adoption.settle()
+        await cleaner.turn()
+        await turns(client, recorder, reconciler)
+        assert await states(client, job_id) == [State.QUEUED]
+        cleaner._due_s = 0.0
+        await cleaner.turn()
+        assert await hand.complete() == job_id
+        await hand.record()
+        assert await states(client, job_id) == [State.COMPLETED]
+        await cleaner.finish()
