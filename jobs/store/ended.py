@@ -161,7 +161,8 @@ class Ended:
         for sql in _THIN:
             if gone < rows:
                 gone += await transaction.execute(sql, (first.id, rows - gone))
-        self._found.appendleft(first._replace(rows=first.rows - gone if gone else 0))
+        # They may be more than were counted: none is left once they are fewer than what was to go.
+        self._found.appendleft(first if gone == rows else first._replace(rows=0))
         return gone, 0
 
     async def _remove(self, transaction: Transaction, due: Sequence[_Due]) -> int:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import aclosing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from jobs.errors import InvalidState, NotFound
 from jobs.job import FINAL, Durability, State
 from jobs.page import PageRequest
 from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
-from jobs.store import Store, ended
+from jobs.store import Store, ended, pace
 from jobs.store.keys import IDEMPOTENCY_MS
 from jobs.where import JobWhere
 from tests.bench.fill import fill
@@ -220,6 +221,20 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
     assert seen[:2] == [(0, 2)] * 2
     assert sum(removed for removed, _ in seen) == 2
     assert all(jobs == 2 - sum(one for one, _ in seen[: place + 1]) for place, (_, jobs) in enumerate(seen))
+    assert not any((await rows(store)).values())
+
+
+async def test_a_job_that_has_talked_more_than_was_counted_goes_in_steps_as_well(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended, "_FIND", ended._FIND.replace("100000", "200"))
+    monkeypatch.setattr(ended, "HEAVY", 150)
+    monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
+    await past.ended(ago(2 * DAY_S), lines=3_000)
+    left = [3_000]
+    async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
+        left += [(await rows(store))["log_line"] async for _ in batches]
+    assert max(before - after for before, after in pairwise(left)) <= pace.STEP_MAX
     assert not any((await rows(store)).values())
 
 
