@@ -86,8 +86,6 @@ def pack(data: Path, manifest: Manifest, target: Path) -> int:
     """Write the backup `target` from a copy in a work folder beside it; return its size. Raises BackupFailed."""
     packed = data.parent / "packed"
     method = zipfile.ZIP_DEFLATED if manifest.dialect == "sqlite" else zipfile.ZIP_STORED
-    if target.exists():
-        raise BackupFailed(f"{target} exists already: a backup replaces no file.")
     try:
         with os.fdopen(os.open(packed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with zipfile.ZipFile(file, "w", method, compresslevel=_LEVEL) as archive:
@@ -95,11 +93,25 @@ def pack(data: Path, manifest: Manifest, target: Path) -> int:
                 archive.write(data, _DATA)
             file.flush()
             os.fsync(file.fileno())
-        packed.rename(target)
+        _name(packed, target)
         _sync(target.parent)
+    except FileExistsError:
+        raise BackupFailed(f"{target} exists already: a backup replaces no file.") from None
     except OSError as error:
         raise BackupFailed(f"The backup {target} cannot be written: {error.strerror}.") from error
     return target.stat().st_size
+
+
+def _name(packed: Path, target: Path) -> None:
+    """Give the file its name, unless a file has it. Raises FileExistsError, OSError."""
+    try:
+        os.link(packed, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError(target) from None
+        packed.rename(target)
 
 
 def read(path: Path) -> Manifest:

@@ -23,6 +23,7 @@ from jobs.archive import Manifest
 from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse, SchemaAhead
 from jobs.store import Accepted, Migrator, Store
 from jobs.store import copy_postgres as postgres
+from jobs.store.backup import Backup
 from jobs.store.config import sqlite_path
 from tests.databases import run_sql
 from tests.factories import make_spec
@@ -125,6 +126,15 @@ async def test_a_backup_replaces_no_file(database_url: str, file: Path) -> None:
     with pytest.raises(BackupFailed, match="exists already"):
         await backup.make(database_url, file)
     assert file.read_bytes() == content  # noqa: ASYNC240  # nothing else runs meanwhile
+
+
+async def test_of_several_that_are_made_at_once_one_has_the_name(store: Store, database_url: str, file: Path) -> None:
+    await accept(store, 1_000)
+    made = await asyncio.gather(*(backup.make(database_url, file) for _ in range(3)), return_exceptions=True)
+    (one,) = [answer for answer in made if isinstance(answer, Backup)]
+    assert sum(isinstance(answer, BackupFailed) for answer in made) == 2
+    assert archive.read(file).id == one.id
+    assert list(file.parent.iterdir()) == [file]
 
 
 async def test_in_a_folder_it_is_named_after_the_time(database_url: str, tmp_path: Path) -> None:
