@@ -104,7 +104,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], tuple[str | int, ...]]] = [
     ({"delay_s": -1.0}, ("delay",)),
     ({"delay_s": math.nan}, ("delay",)),
     ({"delay_s": 11 * 365 * 86_400}, ("delay",)),
-    ({"delay_s": 1, "scheduled_ms": now_ms()}, ("delay",)),
+    ({"delay_s": 1, "scheduled_ms": now_ms() + HOUR_MS}, ("delay",)),
     ({"max_attempts": 0}, ("maxAttempts",)),
     ({"max_attempts": 101}, ("maxAttempts",)),
     ({"timeout_s": -1}, ("timeout",)),
