@@ -58,7 +58,7 @@ class ListStates(States[Listing, ListedPage]):
         self.change()
 
     def _listen(self) -> None:
-        self._recorded.wake()
+        self._recorded.wake(frozenset())  # whatever happened, lists are told
 
     async def _read(self, keys: Sequence[Listing]) -> dict[Listing, ListedPage]:
         return {key: await self._page(key) for key in keys}

@@ -53,7 +53,7 @@ class LogTails:
     def add(self, subscription: LogSubscription) -> None:
         """Tell the subscription from now on when there may be more."""
         self._followed.setdefault(subscription.job_id, weakref.WeakSet()).add(subscription)
-        self._recorded.wake()
+        self._recorded.wake(frozenset({subscription.job_id}))
 
     def remove(self, subscription: LogSubscription) -> None:
         """Tell it no more."""

@@ -59,8 +59,14 @@ class Recorded:
         """Tell this one from now on. It says itself whether that is worth reading for."""
         self._followers.append(follower)
 
-    def wake(self) -> None:
-        """Begin to listen, where somebody waits now."""
+    def wake(self, job_ids: frozenset[str]) -> None:
+        """Begin to listen, for somebody who waits for news of these jobs from now on.
+
+        What was heard before, history may not have yet: whoever reads it now is told again once it has.
+        """
+        if self._hub.position:
+            self._heard = max(self._heard, self._hub.position)
+            self._note(job_ids)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="feed recorded")
         self._hub.wake()

@@ -65,7 +65,7 @@ UNFINISHED = Kind(
 ATTEMPT = Kind(
     Source.ATTEMPT,
     "job_id",
-    ("job_id", "run", "number", "state", "worker", "started_ms", "finished_ms", "error"),
+    ("job_id", "run", "number", "state", "worker", "started_ms", "finished_ms", "error", "cpu_us"),
     {"error": Part(failure_of, _FAILURE), "state": Part(AttemptState, str(AttemptState.LOST))},
 )
 LOG_LINE = Kind(

@@ -300,3 +300,27 @@ async def test_closing_ends_them(client: Client) -> None:
 async def _drain(stream: Any) -> None:
     async for _ in stream:
         pass
+
+
+async def test_who_comes_between_an_end_and_its_recording_hears_of_it(client: Client, hand: Hand) -> None:
+    job = await enqueue(client)
+    await until(lambda: not client.pusher.waiting)
+    other = client.feed.job(VIEWER, job.id)
+    await following(other)
+    await hand.record()
+    earlier = client.feed.jobs(VIEWER, JobWhere(), 10)
+    await shown(earlier, job.id)
+    await until(lambda: client.feed._logs._news)  # whatever happened before they came was told
+    await earlier.aclose()
+    await hand.complete()
+    last = await client.broker.stream.last()
+    await until(lambda: client.feed.hub.position == last)  # the end was heard of, and nobody waited for it in history
+    async with counting(client.store.search, "logs") as looks:
+        after = asyncio.create_task(following(client.feed.job_log(VIEWER, job.id)))
+        ended = client.feed.jobs(VIEWER, JobWhere(states=(State.COMPLETED,)), 10)
+        assert (await following(ended)).items == []
+        await until(lambda: looks)
+    await hand.record()
+    with pytest.raises(StopAsyncIteration):
+        await after
+    await shown(ended, job.id)
