@@ -32,7 +32,7 @@ def tables(root: strawberry.Parent[BackupRecord]) -> list[TableRows]:
 class Backup:
     """A backup of the database that was made, by the services or by `queueql backup`."""
 
-    id: strawberry.ID = strawberry.field(name="backupId")
+    id: strawberry.ID = strawberry.field(name="archiveId")
     """The id that the file gives itself."""
     path: str
     """Where the file was written, on the machine that made it."""

@@ -8,14 +8,14 @@ from jobs import backup
 from jobs.client import Client
 from tests.api.caller import Caller
 
-LIST = "query ($n: Int) {backups(first: $n) {backupId path sizeBytes createdAt tables {table rows} verifiedAt fault}}"
+LIST = "query ($n: Int) {backups(first: $n) {archiveId path sizeBytes createdAt tables {table rows} verifiedAt fault}}"
 
 
 async def test_admins_see_them(api: Caller, client: Client, tmp_path: Path) -> None:
     made = await backup.make(client.settings.database_url, tmp_path)
     await client.store.backups.note(made)
     [shown] = (await api.data(LIST))["backups"]
-    assert (shown["backupId"], shown["path"], shown["sizeBytes"]) == (made.id, made.path, made.size_bytes)
+    assert (shown["archiveId"], shown["path"], shown["sizeBytes"]) == (made.id, made.path, made.size_bytes)
     assert {"table": "epoch", "rows": 1} in shown["tables"]
     assert (shown["verifiedAt"], shown["fault"]) == (None, None)
     await client.store.backups.verified(made.id, made.created_ms, None)

@@ -14,7 +14,7 @@ from jobs import backup
 from jobs.client import Client
 from jobs.clock import now_ms
 from jobs.commands import EnqueueRequest
-from jobs.errors import EpochChanged
+from jobs.errors import BrokerUnavailable, EpochChanged
 from jobs.job import State
 from jobs.rescue import Rescue
 from jobs.retention import Kind, Policy
@@ -271,6 +271,8 @@ async def test_nothing_is_cleaned_before_history_knows_what_redis_tells(
         await reconciler.turn()
         await recorder._adoption.settle()
         await cleaner.turn()
+        with pytest.raises(BrokerUnavailable, match="restored"):
+            await client.commands.retention.clean(SYSTEM, states=[State.DEAD])
         await turns(client, recorder, reconciler)
         assert await states(client, job_id) == [State.QUEUED]
         cleaner._due_s = 0.0

@@ -29,7 +29,7 @@ RED_S = 15.0
 GREEN_S = 20.0
 ANSWER_S = 5.0
 """How long an answer may take, whatever is frozen."""
-SCRAPE_S = 8.0
+SCRAPE_S = 10.0
 BLOCK = """
 import os, signal, time
 

@@ -20,8 +20,8 @@ from tests.factories import make_spec
 from tests.tcp_proxy import TcpProxy
 from tests.wait import eventually
 
-WAIT_S = 0.6
-ONE_WAIT_S = 1.1
+WAIT_S = 1.5
+ONE_WAIT_S = 2.7
 """Longer than one wait, shorter than two."""
 
 postgres_only = pytest.mark.parametrize("dialect", ["postgres"])

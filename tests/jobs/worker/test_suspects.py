@@ -33,7 +33,8 @@ async def test_a_pill_is_dead_after_three_crashes_and_all_its_neighbours_are_com
             return all(job.state in (State.COMPLETED, State.DEAD) for job in jobs.values())
 
         await eventually(done, within_s=40, what="all to end")
-        assert crew.codes == [-9, -9]
+        # Of two pills one may not have begun yet when the other kills their worker.
+        assert crew.codes in ([-9] * deaths for deaths in range(2, pills + 2))
         worker = psutil.Process(crew.process.pid)  # type: ignore[union-attr]  # it runs
         await until(lambda: len(worker.children(recursive=True)) == 1)  # the nursery; their processes have ended
     jobs = await works.broker.jobs([*around, *poison])
