@@ -20,7 +20,6 @@ import msgspec
 from jobs.broker import Broker, Push, Pushed
 from jobs.broker.waiting import abandoned
 from jobs.clock import Clock
-from jobs.errors import EpochChanged
 from jobs.store import Store
 from jobs.store.search import OpenRow, Unfinished
 
@@ -106,8 +105,7 @@ class Rescue:
 
     async def everything(self, within_s: float) -> Rescued:
         """Rescue whatever is stuck, for about so long at most; what is left over the timer finds."""
-        if not await self._store.epoch.is_trusting():
-            raise EpochChanged("The database was restored, or is new; it is being compared with Redis.")
+        await self._store.epoch.check_trusting()
         until = self._monotonic() + within_s
         tally = _Tally()
         await self._take_back(tally, until)

@@ -71,9 +71,10 @@ class RetentionCommands:
 
         `queues`: empty: all. `states`: final ones. What is removed cannot be brought back. Jobs whose idempotency key
         has not expired stay. Raises Forbidden, InvalidOption, NotFound for a queue that never had a job, and
-        Unavailable.
+        Unavailable, also between a restore and the next epoch.
         """
         self._check_cleaning(queues, states, older_s, within_s)
+        await self._parts.store.epoch.check_trusting()
         unknown = set(queues).difference(await self._parts.store.search.queues())
         if unknown:
             raise NotFound(f'There is no queue "{min(unknown)[:128]}".', path=("queues",))

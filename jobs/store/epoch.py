@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.errors import Stale
+from jobs.errors import EpochChanged, Stale
 from jobs.store.database import Database
 
 _RAISE = "UPDATE epoch SET number = $1, run_id = $2 WHERE id = 1 AND number <= $3"
@@ -25,6 +25,11 @@ class Epochs:
         Until then Redis may know of what history does not. Raises StoreUnavailable.
         """
         return bool((await self.current())[1])
+
+    async def check_trusting(self) -> None:
+        """Raise EpochChanged where no Redis is trusted. Raises StoreUnavailable."""
+        if not await self.is_trusting():
+            raise EpochChanged("The database was restored, or is new; it is being compared with Redis.")
 
     async def raise_to(self, old: int, run_id: str) -> int:
         """Begin the epoch after `old` and return its number, old + 1.
