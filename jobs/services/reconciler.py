@@ -28,6 +28,7 @@ from jobs.errors import QueueFull, Stale
 from jobs.job import Durability
 from jobs.probe import Health
 from jobs.rescue import Rescue, push_of
+from jobs.retention import GRACE_MIN_S
 from jobs.services.base import Loop
 from jobs.store import Store
 
@@ -50,6 +51,7 @@ class Reconciler(Loop):
         super().__init__()
         self._store = store
         self._broker = broker
+        self._clock = clock
         self._pushed_at = 0.0
         self._full = ""
         self._adoption = Adoption(store, broker)
@@ -154,11 +156,15 @@ class Reconciler(Loop):
     async def _removed(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Return jobs, with their runs, that have ended, and that retention has removed from history since.
 
-        What is not of durability MEMORY was in history before it came here.
+        What is not of durability MEMORY was in history before it came here. Retention removes nothing this young: what
+        is unknown then was lost by the database, as where a replica took over that was behind; it may run, unless its
+        arguments are lost with it.
         """
+        young_ms = self._clock() - int(GRACE_MIN_S * 1000)
         known = await self._store.search.known_among(ids)
         found = await specs(self._broker, [job_id for job_id in ids if job_id not in known])
-        removed = [spec.id for spec in found if spec.durability is Durability.STORE]
+        stored = (spec for spec in found if spec.durability is Durability.STORE)
+        removed = [spec.id for spec in stored if spec.created_ms < young_ms or spec.payload_bytes]
         return list(zip(removed, await self._broker.runs(removed), strict=True)) if removed else []
 
     async def _cancel_known(self) -> None:
