@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from jobs import event as events
 from jobs.broker import Push
 from jobs.client import Client
-from jobs.errors import EpochChanged, InvalidCursor, NotFound
+from jobs.errors import InvalidCursor
 from jobs.event import Position
 from jobs.feed import GapReason, hub
-from jobs.job import Job, Progress, State
-from jobs.outcome import Complete
+from jobs.job import State
 from jobs.where import JobWhere
 from tests.factories import make_spec
 from tests.jobs.hand import Hand
 from tests.jobs.reading import VIEWER, Reading, enqueue, enqueue_many
-from tests.redis_server import RedisServer
 from tests.tcp_proxy import TcpProxy
 from tests.wait import until
 
@@ -153,91 +148,6 @@ async def test_a_client_of_another_process_goes_on_where_the_first_one_ended(
     assert event.job not in [seen.job for _, seen in first.events]
 
 
-async def test_a_cursor_older_than_what_is_kept_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
-    first = live()
-    await enqueue_many(client, 1)
-    await first.until(1)
-    await first.subscription.aclose()
-    await enqueue_many(client, 1)
-    await enqueue_many(client, 1)
-    await client.broker.client.xtrim("{qq}:events", maxlen=1, approximate=False)
-    second = live(after=first.cursor)
-    await second.until(1)
-    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
-    await enqueue_many(client, 1)
-    await second.until(2)
-    assert second.gaps == [GapReason.CURSOR_TOO_OLD]
-
-
-async def test_everybody_whose_cursor_is_too_old_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
-    first = live()
-    await enqueue_many(client, 1)
-    await first.until(1)
-    for _ in range(3):
-        await enqueue_many(client, 1)
-    await client.broker.client.xtrim("{qq}:events", maxlen=2, approximate=False)
-    for _ in range(2):
-        reading = live(after=first.cursor)
-        await reading.until(2)
-        assert reading.gaps == [GapReason.CURSOR_TOO_OLD]
-
-
-async def test_a_cursor_of_an_older_epoch_gets_a_gap(client: Client, live: Callable[..., Reading]) -> None:
-    first = live()
-    await enqueue_many(client, 1)
-    await first.until(1)
-    await first.subscription.aclose()
-    await client.broker.client.flushall()
-    await client.broker.raise_epoch(7)
-    await enqueue_many(client, 1)
-    second = live(after=first.cursor)
-    await second.until(1)
-    assert second.gaps == [GapReason.BROKER_LOST]
-
-
-async def test_a_new_epoch_in_which_nothing_has_happened_is_a_gap_too(
-    client: Client, live: Callable[..., Reading]
-) -> None:
-    first = live()
-    await enqueue_many(client, 1)
-    await first.until(1)
-    await first.subscription.aclose()
-    await client.broker.raise_epoch(client.broker.epoch + 1)
-    await until(lambda: client.feed.hub.position == Position(client.broker.epoch, 0, 0, 0))
-    second = live(after=first.cursor)
-    await second.batch()
-    assert second.gaps == [GapReason.BROKER_LOST]
-    third = live(after=second.cursor)
-    await third.batch()
-    assert third.gaps == []
-    await enqueue_many(client, 1)
-    assert await third.until(1) == await second.until(1)
-    fourth = live(after=second.cursor)
-    await fourth.batch()
-    assert second.gaps == [GapReason.BROKER_LOST]
-    assert third.gaps == fourth.gaps == []
-
-
-async def test_a_cursor_leads_over_a_change_of_epoch_with_a_gap_where_it_changes(
-    client: Client, live: Callable[..., Reading]
-) -> None:
-    first = live()
-    await enqueue_many(client, 1)
-    await first.until(1)
-    await first.subscription.aclose()
-    await enqueue_many(client, 1)
-    await client.broker.raise_epoch(client.broker.epoch + 1)
-    await enqueue_many(client, 2)
-    second = live(after=first.cursor)
-    await second.batch()
-    assert (len(second.events), second.gaps) == (1, [])
-    await second.until(3)
-    assert second.gaps == [GapReason.BROKER_LOST]
-    third = live(after=second.events[1][0])
-    await third.until(1)
-    assert (third.events, third.gaps) == (second.events[2:], [])
-
-
 @pytest.mark.parametrize(
     "cursor", ["", "x", "1-2-3", "1-2-3-4-5", "-1-2-3-4", "1-1-1-\u0661", "1-1-1-1 ", f"1-{10**30}-1-1"]
 )
@@ -348,54 +258,6 @@ async def test_events_gather_where_there_are_many_subscribers(
     assert batches <= (asyncio.get_running_loop().time() - begun) / hub.GATHER_MAX_S + 1
 
 
-async def test_losing_redis_is_a_gap_and_goes_on(client: Client, live: Callable[..., Reading]) -> None:
-    reading = live()
-    await enqueue_many(client, 1)
-    await reading.until(1)
-    with structlog.testing.capture_logs() as logs:
-        await client.broker.client.flushall()
-        await client.broker.raise_epoch(client.broker.epoch + 1)
-        await enqueue_many(client, 2)
-        assert await reading.gap() is GapReason.BROKER_LOST
-        await reading.until(3)
-        await until(lambda: client.feed.hub.health().ok)
-    assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
-    await enqueue_many(client, 1)
-    await reading.until(4)
-    assert reading.gaps == [GapReason.BROKER_LOST]
-    resumed = live(after=reading.events[1][0])
-    await resumed.until(2)
-    assert resumed.events == reading.events[2:]
-
-
-async def test_a_redis_that_was_started_anew_is_not_worked_on_before_its_epoch_begins(
-    folder: Path, open_client: OpenClient, client: Client
-) -> None:
-    server = RedisServer(folder, append_only=True)
-    server.start()
-    try:
-        other = await open_client(redis_url=server.url)
-        await other.feed.hub.reached()
-        reading = Reading(other.feed.job_events(VIEWER))
-        await enqueue_many(other, 1)
-        await reading.until(1)
-        with structlog.testing.capture_logs() as logs:
-            server.kill()
-            await until(lambda: not other.feed.hub.health().ok)
-            server.start()
-            await until(lambda: other.feed.hub.health().ok)
-        assert [line["event"] for line in logs if line["event"].startswith("feed.")] == ["feed.away", "feed.back"]
-        with pytest.raises(EpochChanged):
-            await other.broker.push([Push(spec=make_spec())])
-        await other.broker.raise_epoch(other.broker.epoch + 1)
-        await enqueue_many(other, 1)
-        await reading.until(2)
-        assert reading.gaps == [GapReason.BROKER_LOST]
-        await other.close()
-    finally:
-        server.stop()
-
-
 async def test_the_cursor_of_who_waits_for_something_rare_does_not_grow_old(
     client: Client, live: Callable[..., Reading]
 ) -> None:
@@ -406,98 +268,3 @@ async def test_the_cursor_of_who_waits_for_something_rare_does_not_grow_old(
     await all_.until(1)
     await rare.batch()
     assert (rare.events, rare.gaps, rare.cursor) == ([], [], all_.cursor)
-
-
-# One job
-
-
-async def test_one_job_is_shown_at_once_then_as_it_becomes_until_it_ends(client: Client, hand: Hand) -> None:
-    job = await enqueue(client)
-    stream = client.feed.job(VIEWER, job.id)
-    assert (await asyncio.wait_for(anext(stream), 10)).state is State.QUEUED
-    reserved = await hand.start()
-    states: list[State] = []
-    while State.ACTIVE not in states:
-        states.append((await asyncio.wait_for(anext(stream), 10)).state)
-    await hand.progress(reserved, Progress(done=1, total=4))
-    shown = await asyncio.wait_for(anext(stream), 10)
-    assert shown.progress is not None
-    assert shown.progress.percentage == 25
-    await hand.finish(reserved, Complete('"done"'))
-    rest = [item async for item in stream]
-    assert [(item.state, item.result) for item in rest] == [(State.COMPLETED, "done")]
-
-
-async def test_a_job_that_has_ended_is_shown_once(client: Client, hand: Hand) -> None:
-    job = await enqueue(client)
-    await hand.complete()
-    for _ in range(2):
-        assert [item.state async for item in client.feed.job(VIEWER, job.id)] == [State.COMPLETED]
-        await hand.record()
-
-
-async def test_only_the_latest_state_is_kept_and_at_most_ten_a_second(client: Client, hand: Hand) -> None:
-    job = await enqueue(client)
-    reserved = await hand.start()
-    stream = client.feed.job(VIEWER, job.id)
-    await anext(stream)
-    begun = asyncio.get_running_loop().time()
-    shown: list[Job] = []
-
-    async def read() -> None:
-        async for item in stream:
-            shown.append(item)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(read())
-        for done in range(1, 101):
-            await hand.progress(reserved, Progress(done=done, total=100))
-        await hand.finish(reserved, Complete("null"))
-    seconds = asyncio.get_running_loop().time() - begun
-    assert shown[-1].state is State.COMPLETED
-    assert len(shown) <= 10 * seconds + 2
-
-
-async def test_a_job_that_does_not_exist_is_not_found(client: Client) -> None:
-    for job_id in ("0197c0de-0000-7000-8000-000000000000", "\x00"):
-        stream = client.feed.job(VIEWER, job_id)
-        with pytest.raises(NotFound):
-            await anext(stream)
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
-
-
-# Those that go away
-
-
-async def test_subscribers_that_go_away_leave_nothing_behind(client: Client, live: Callable[..., Reading]) -> None:
-    job = await enqueue(client)
-    dropped = [client.feed.job_events(VIEWER) for _ in range(10)]
-    watching = [client.feed.job(VIEWER, job.id) for _ in range(10)]
-    closed = client.feed.job_events(VIEWER)
-    assert client.feed.hub.subscribers == 11
-    await closed.aclose()
-    with pytest.raises(StopAsyncIteration):
-        await anext(closed)
-    reader = asyncio.create_task(anext(dropped[0]))
-    await asyncio.wait([reader], timeout=0.01)
-    reader.cancel()
-    await asyncio.wait([reader])
-    del dropped, watching, reader
-    gc.collect()
-    assert client.feed.hub.subscribers == 0
-    assert client.feed.watched == 0
-
-
-async def test_closing_ends_all_subscriptions(client: Client, live: Callable[..., Reading]) -> None:
-    job = await enqueue(client)
-    log, stream = client.feed.job_events(VIEWER), client.feed.job(VIEWER, job.id)
-    await anext(stream)
-    waiting = [asyncio.create_task(_drain(log)), asyncio.create_task(_drain(stream))]
-    await client.feed.close()
-    await asyncio.wait_for(asyncio.gather(*waiting), 10)
-
-
-async def _drain(stream: Any) -> None:
-    async for _ in stream:
-        pass
