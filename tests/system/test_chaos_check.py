@@ -266,3 +266,18 @@ def test_an_attempt_that_ended_before_its_first_line_is_no_lie() -> None:
     forget(evidence, "begin", 2)
     evidence.ledger = [replace(line, attempt=2) if line.number == 2 else line for line in evidence.ledger]
     assert check(evidence) == []
+
+
+def test_a_kill_that_went_with_the_lease_of_its_worker_is_not_counted() -> None:
+    evidence = honest()
+    change(
+        evidence, 3, **{key: recorded(3, "poison", "DEAD", *["LOST"] * 4)[key] for key in ("attempts", "attemptCount")}
+    )
+    evidence.ledger.extend(ran(3, *["begin", "kill"] * 4)[-2:])  # type: ignore[attr-defined]  # it is a list
+    for record in evidence.subscribers:
+        place = next(i for i, item in enumerate(record) if (item.kind, item.job) == ("JobDied", "job-3"))
+        whole = seen(3, "Enqueued", *["Started", "Reaped"] * 3, "Started", "Died")
+        record[place : place + 1] = whole[6:]  # type: ignore[index]  # it is a list
+    assert check(evidence) == []
+    change(evidence, 3, crashes=4)
+    assert any("killed 4 processes" in text for text in check(evidence))

@@ -113,11 +113,14 @@ def _ended(job: dict[str, Any], plan: PlannedJob, evidence: Evidence) -> Iterato
         begun = {line.attempt for line in lines if line.what == ledger.BEGIN}
         # Its worker may be lost before its first line, for other reasons than the job.
         nodes = job["attempts"]["nodes"]
-        silent = sum(attempt["state"] == "LOST" and attempt["number"] not in begun for attempt in nodes)
+        lost = [attempt["number"] for attempt in nodes if attempt["state"] == "LOST"]
+        silent = len(set(lost) - begun)
+        # A suspect in a process of its own is not charged where its worker loses the lease, also if it killed that one.
+        spared = max(0, len(lost) - job["crashes"])
         if (
             job["crashes"] != POISON_CRASHES
             or len(kills) + silent < POISON_CRASHES
-            or (known > POISON_CRASHES and not job["recoveries"])
+            or (known > POISON_CRASHES + spared and not job["recoveries"])
         ):
             yield f"{_name(job)} killed {len(kills)} processes."
     if (
