@@ -30,6 +30,8 @@ DRAIN_S = 90.0
 """How long after the last fault everything may take to end."""
 UNSEEN_S = 5.0
 """How long after that the subscribers may take to see it."""
+FIRST_LINE_S = 2.0
+"""So long after its start a task may write its first line, as where its arguments have to be fetched."""
 
 _UNFINISHED = """
 query { jobs(where: {states: [BLOCKED, SCHEDULED, QUEUED, ACTIVE, RETRYING]}) { totalCount { value } } }
@@ -93,7 +95,7 @@ async def run(plan: Plan, folder: Path) -> Verdict:
     evidence.ledger = await asyncio.to_thread(ledger.read, deployment.ledger)
     evidence.product_faults += deployment.faults
     copies = [done for done in saboteur.inflicted if done.fault.what is Break.OLDER_COPY]
-    evidence.forgotten = [(done.began_s, done.ended_s) for done in copies]
+    evidence.forgotten = [(done.began_s, done.ended_s + FIRST_LINE_S) for done in copies]
     for number, record in enumerate(evidence.subscribers, 1):
         lines = [f"{seen.kind} {seen.job} {seen.run} {seen.version}\n" for seen in record]
         await asyncio.to_thread((folder / f"seen-{number}").write_text, "".join(lines))
