@@ -16,7 +16,7 @@ from api.schema.base import Mutation, Query, Subscription
 from api.schema.enqueue_input import EnqueueOptions
 from api.schema.error import USER_ERRORS
 from api.schema.event import TYPES
-from api.schema.scalars import FOR_TASKS, SCALARS
+from api.schema.scalars import SCALARS
 from jobs.client import Client
 from jobs.settings import load
 from jobs.viewer import SYSTEM
@@ -30,7 +30,7 @@ class View(GraphQL[Context, None]):
             Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[EnqueueOptions, *USER_ERRORS, *TYPES.values(), *FOR_TASKS],
+            types=[EnqueueOptions, *USER_ERRORS, *TYPES.values()],
             config=StrawberryConfig(scalar_map=SCALARS),
         )
         super().__init__(schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
