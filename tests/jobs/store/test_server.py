@@ -56,3 +56,9 @@ async def test_the_connections_of_postgresql_are_those_of_everybody(store: Store
     assert before.size_bytes == row["size"]
     assert (before.connections_max or 0) > 10
     assert before.wal_bytes is None
+
+
+@pytest.mark.parametrize("dialect", ["postgres"], indirect=True)
+async def test_postgresql_plans_for_the_values_that_are_asked_for(store: Store) -> None:
+    (row,) = await store._database.fetch("SHOW plan_cache_mode")
+    assert row[0] == "force_custom_plan"
