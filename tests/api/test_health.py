@@ -15,9 +15,10 @@ from jobs.broker import Vitals
 from jobs.broker.process import Processes
 from jobs.client import Client
 from jobs.snapshot import ProcessFigures, ProcessKind
-from tests.api.caller import Caller
+from tests.api.caller import Answer, Caller
 from tests.factories import make_vitals, make_worker_info
 from tests.redis_server import RedisServer
+from tests.wait import eventually
 
 DOC = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -40,9 +41,12 @@ def make_process(**fields: Any) -> ProcessFigures:
 
 async def health(caller: Caller, path: str = "/health", *, status: int) -> dict[str, Any]:
     """Ask until the answer has this status: what is said may be a second old."""
-    async with asyncio.timeout(10):
-        while (answer := await caller.request("GET", path)).status != status:
-            await asyncio.sleep(0.05)
+
+    async def asked() -> Answer | None:
+        answer = await caller.request("GET", path)
+        return answer if answer.status == status else None
+
+    answer = await eventually(asked)
     assert answer.media_type == ("application/json" if status == 200 else "application/problem+json")
     assert answer.headers["cache-control"] == "no-store"
     said: dict[str, Any] = answer.json

@@ -28,7 +28,7 @@ from tests.api.caller import Caller
 from tests.factories import make_worker_info
 from tests.jobs.hand import Hand
 from tests.redis_server import RedisServer
-from tests.wait import until
+from tests.wait import eventually, until
 
 DOC = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -103,9 +103,11 @@ async def test_operations_by_kind_and_outcome(api: Caller, reader: Caller) -> No
         for kind, outcome in (("query", "ok"), ("query", "error"), ("mutation", "ok"), ("unknown", "rejected"))
     }
     assert counted == {("query", "ok"): 1, ("query", "error"): 1, ("mutation", "ok"): 2, ("unknown", "rejected"): 1}
-    async with asyncio.timeout(10):
-        while value(await scrape(api), "subscriptions_open", transport="sse") != 0:
-            await asyncio.sleep(0.05)
+
+    async def closed() -> bool:
+        return value(await scrape(api), "subscriptions_open", transport="sse") == 0
+
+    await eventually(closed)
     samples = await scrape(api)
     assert value(samples, "subscriptions_open", transport="websocket") == 0
     assert value(samples, "api_operations_total", kind="subscription", outcome="ok") == 2

@@ -96,6 +96,6 @@ def test_any_sequence_does_what_the_model_does(redis_server: RedisServer) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_many_long_sequences_do_what_the_model_does(redis_server: RedisServer) -> None:
     walk(redis_server, 1_000, 50)
