@@ -52,9 +52,8 @@ class SnapshotStates(States[str, Snapshot]):
         self._newest: Snapshot | None = None
 
     def watch(self) -> HealthSubscription:
-        """Follow the newest snapshot. Raises NotFound at the first one where there is none."""
-        missing = NotFound("No snapshot has been taken yet; the services take them.")
-        return StateSubscription(self, _NEWEST, face=lambda snapshot: snapshot.id, missing=missing)
+        """Follow the newest snapshot; where there is none yet, the first one is waited for."""
+        return StateSubscription(self, _NEWEST, face=lambda snapshot: snapshot.id, missing=None)
 
     def _listen(self) -> None:
         """Hear of nothing: others take snapshots, and say nothing of it."""

@@ -125,8 +125,13 @@ class StateSubscription(Generic[K, T]):
     Iterate over it; `aclose()` or dropping it ends it.
     """
 
-    def __init__(self, states: States[K, T], key: K, *, face: Callable[[T], object], missing: QueueQLError) -> None:
-        """Subscribe. `face` is what of a state is compared; `missing` is raised where there is none to begin with."""
+    def __init__(
+        self, states: States[K, T], key: K, *, face: Callable[[T], object], missing: QueueQLError | None
+    ) -> None:
+        """Subscribe. `face` is what of a state is compared; `missing` is raised where there is none to begin with.
+
+        Where `missing` is None, the first one is waited for.
+        """
         self.key = key
         self._states = states
         self._face = face

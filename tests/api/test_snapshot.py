@@ -18,6 +18,7 @@ from jobs.snapshot import (
 )
 from tests.api.caller import Caller
 from tests.api.jobs_of import enqueue
+from tests.wait import until
 
 BEGIN_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
@@ -172,6 +173,16 @@ async def test_who_watches_sees_each_snapshot_that_is_taken(reader: Caller, clie
             _, found = await events.next()
             assert found["data"]["snapshotTaken"]["queues"]["total"]["waiting"] == number
             await take(client, number + 1, number + 1)
+
+
+async def test_who_watches_waits_for_the_first_snapshot(reader: Caller, client: Client) -> None:
+    async with reader.events("subscription { snapshotTaken { queues { total { waiting } } } }") as events:
+        await until(lambda: client.feed.followed == 1)
+        before = client.store.figures().since_start.count
+        await until(lambda: client.store.figures().since_start.count > before + 2)  # it has looked, and found none
+        await take(client, 1, 7)
+        _, found = await events.next()
+        assert found["data"]["snapshotTaken"]["queues"]["total"]["waiting"] == 7
 
 
 async def test_without_a_token_nothing_is_told(anonymous: Caller) -> None:
