@@ -20,7 +20,7 @@ BUCKETS = 12
 SLOW_MS = 200.0
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Some statements, or some waits."""
 
     count: int
@@ -56,11 +56,11 @@ class StoreFigures(msgspec.Struct, frozen=True, kw_only=True):
     pool: Pool
     window_s: float
     """What `statements` and `waits` are about: so many seconds until now, 60 to 65 once the process is that old."""
-    statements: Tally
+    statements: Timing
     """Statements that ended in the window. One that is run over many rows counts once; failed ones count as well."""
-    waits: Tally
+    waits: Timing
     """Waits for a connection (or for one to be made), or for the turn to write, that ended in the window."""
-    since_start: Tally
+    since_start: Timing
     """Statements since the start of the process."""
 
 
@@ -87,9 +87,9 @@ class _Sum:
         self.slow += other.slow
         self.longest_s = max(self.longest_s, other.longest_s)
 
-    def tally(self) -> Tally:
+    def timing(self) -> Timing:
         longest_ms = self.longest_s * 1000 if self.count else None
-        return Tally(count=self.count, total_ms=self.total_s * 1000, slow=self.slow, longest_ms=longest_ms)
+        return Timing(count=self.count, total_ms=self.total_s * 1000, slow=self.slow, longest_ms=longest_ms)
 
 
 class _Bucket:
@@ -154,9 +154,9 @@ class Meter:
         return StoreFigures(
             pool=pool,
             window_s=now - max(self._began, first * BUCKET_S),
-            statements=statements.tally(),
-            waits=waits.tally(),
-            since_start=since_start.tally(),
+            statements=statements.timing(),
+            waits=waits.timing(),
+            since_start=since_start.timing(),
         )
 
     def _current(self, now: float) -> _Bucket:
