@@ -1,6 +1,7 @@
 """Collecting: every figure of the system, each from its source, side by side.
 
-A collector that fails, or takes too long, leaves its figures out and says why; the others go on.
+A collector that fails, or takes too long, leaves its figures out and says why; the others go on. Those that ask the
+database begin when it has said who is connected, so that it does not find them.
 """
 
 from __future__ import annotations
@@ -55,10 +56,21 @@ class Collectors:
             def start(name: str, collect: Callable[[], Awaitable[T]]) -> asyncio.Task[T | None]:
                 return side_by_side.create_task(self._try(faults, name, collect))
 
-            queues, ended = start("queues", self._queues), start("ended", self._ended)
-            workers, hour = start("workers", self._roster.all), start("attempts", self._store.sums.last_hour)
             database, redis = start("database", self._store.server.figures), start("redis", self._redis)
-            recorder, processes = start("recorder", self._recorder), start("processes", self._processes.all)
+            workers, processes = start("workers", self._roster.all), start("processes", self._processes.all)
+
+            def start_after(name: str, collect: Callable[[], Awaitable[T]]) -> asyncio.Task[T | None]:
+                async def later() -> T:
+                    await asyncio.wait([database])  # it would find our own statements running
+                    return await collect()
+
+                return start(name, later)
+
+            queues, ended = start_after("queues", self._queues), start_after("ended", self._ended)
+            hour, recorder = (
+                start_after("attempts", self._store.sums.last_hour),
+                start_after("recorder", self._recorder),
+            )
         took_ms = round(1000 * (time.monotonic() - began_s))
         alive = with_workers(processes.result(), workers.result())
         return Snapshot(

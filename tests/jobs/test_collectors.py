@@ -232,3 +232,9 @@ async def test_many_who_ask_at_once_cost_one_collection(client: Client, redis_cl
     found += [await client.queries.health.now(SYSTEM) for _ in range(20)]
     assert len({id(one) for one in found}) == 1
     assert await collected() - before == 2  # one of them asked for this very figure
+
+
+@pytest.mark.parametrize("dialect", ["postgres"], indirect=True)
+async def test_collecting_finds_none_of_its_own_statements_running(collectors: Collectors) -> None:
+    found = [(await collectors.collect()).database for _ in range(30)]
+    assert [one.connections_active for one in found if one] == [0] * 30
