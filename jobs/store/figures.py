@@ -2,7 +2,8 @@
 
 The engine modules time every statement, also inside of transactions. SQLite's are timed in the thread that runs them;
 PostgreSQL's as this process waits for the answer. Connecting, and waiting for a connection or for the turn to write,
-is counted apart. COMMIT counts as a statement of its own, since that is when the disk is waited for.
+is counted apart. BEGIN and COMMIT count as statements of their own: with one of them SQLite waits for writers that take
+no turn, with the other the disk is waited for.
 """
 
 from __future__ import annotations

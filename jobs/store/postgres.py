@@ -184,7 +184,9 @@ class Alone(Writing):
 
 @asynccontextmanager
 async def _transaction(connection: asyncpg.Connection, meter: Meter) -> AsyncIterator[Writing]:
+    begun = meter.now()
     async with connection.transaction():
+        meter.add("BEGIN", begun)
         yield Writing(connection, meter)
         begun = meter.now()
     meter.add("COMMIT", begun)

@@ -179,7 +179,7 @@ class Alone(Writing):
     async def transaction(self) -> AsyncIterator[Writing]:
         """Make one transaction of the block."""
         try:
-            await self._connection.execute("BEGIN IMMEDIATE")
+            await self._connection.execute_fetchall("BEGIN IMMEDIATE")  # slow where a stranger writes
             yield Writing(self._connection)
             await self._connection.commit()
         except BaseException:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -48,11 +51,29 @@ async def test_every_statement_is_timed(database: SqliteClient | PostgresClient,
         await database.fetch("SELECT 1")
         await database.fetch(slow)
     counted = database.meter.figures(database.pool()).statements
-    assert counted.count == (3 if inside else 2)  # COMMIT is one
+    assert counted.count == (4 if inside else 2)  # BEGIN and COMMIT are two
     assert counted.slow == 1
     assert counted.longest_ms is not None
     assert counted.longest_ms >= SLOW_S * 1000 * (1 if database.dialect == "postgres" else 0.3)
     assert counted.average_ms == pytest.approx(counted.total_ms / counted.count)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+async def test_a_transaction_that_begins_behind_a_stranger_is_slow(database: SqliteClient, tmp_path: Path) -> None:
+    slow: list[str] = []
+    database.meter.on_slow = lambda sql, _: slow.append(sql)
+    with closing(sqlite3.connect(tmp_path / "queueql.db", isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+
+        async def write() -> None:
+            async with database.transaction():
+                pass
+
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(SLOW_S)
+        stranger.execute("ROLLBACK")
+        await writing
+    assert slow == ["BEGIN IMMEDIATE"]
 
 
 async def test_failed_statements_count(database: SqliteClient | PostgresClient) -> None:
