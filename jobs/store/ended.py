@@ -37,12 +37,23 @@ _FIND = (
     f" FROM job WHERE {_OF_QUEUE} AND {_BEFORE} AND {_AFTER} AND {_KEY_EXPIRED.format(7)}"
     f" ORDER BY finished_ms, id LIMIT {FOUND_MAX}"
 )
+_DUE = f"SELECT finished_ms FROM job WHERE {_OF_QUEUE}"  # noqa: S608  # as above
+# Of what ended before $5 no key is left, and the index alone has the answer.
 _COUNT = (
-    "SELECT count(*) AS value, min(finished_ms) AS oldest_ms, max(finished_ms) AS newest_ms"  # noqa: S608  # as above
-    f" FROM (SELECT finished_ms FROM job WHERE {_OF_QUEUE} AND {_BEFORE}{{key}} ORDER BY finished_ms LIMIT $5) AS due"
+    "SELECT count(*) AS value, min(finished_ms) AS oldest_ms, CASE WHEN count(*) < $6 THEN max(finished_ms)"  # noqa: S608  # as above
+    f" ELSE ({_DUE} AND {_BEFORE} ORDER BY finished_ms DESC LIMIT 1) END AS newest_ms FROM (SELECT finished_ms FROM"
+    f" (SELECT * FROM ({_DUE} AND finished_ms < $5 ORDER BY finished_ms LIMIT $6) AS first UNION ALL SELECT * FROM"
+    f" ({_DUE} AND finished_ms >= $5 AND {_BEFORE} AND {_KEY_EXPIRED.format(7)} ORDER BY finished_ms LIMIT $6) AS last)"
+    " AS either LIMIT $6) AS due"
 )
-_NEWEST = f"SELECT finished_ms FROM job WHERE {_OF_QUEUE} AND {_BEFORE} ORDER BY finished_ms DESC LIMIT 1"  # noqa: S608  # as above
-_NTH = f"SELECT finished_ms, id FROM job WHERE {_OF_QUEUE} ORDER BY finished_ms DESC, id DESC LIMIT 1 OFFSET $3"  # noqa: S608  # as above
+# By the index alone up to the millisecond: only jobs that ended in the same one are looked at.
+_NTH = (
+    f"WITH nth AS ({_DUE} ORDER BY finished_ms DESC LIMIT 1 OFFSET $3)"  # noqa: S608  # as above
+    f" SELECT finished_ms, id FROM job WHERE {_OF_QUEUE} AND finished_ms = (SELECT finished_ms FROM nth)"
+    " ORDER BY id DESC LIMIT 1 OFFSET $3 -"
+    f" (SELECT count(*) FROM ({_DUE} ORDER BY finished_ms DESC LIMIT $3) AS newer"
+    " WHERE finished_ms > (SELECT finished_ms FROM nth))"
+)
 _LOCK: dict[Dialect, str] = {
     "sqlite": "SELECT job.id FROM json_each($1) AS due JOIN job ON job.id = json_extract(due.value, '$[0]')"
     " WHERE job.run = json_extract(due.value, '$[1]') AND job.state = $2 AND job.finished_ms IS NOT NULL",
@@ -113,17 +124,14 @@ class Ended:
         """Count what is to go, up to `limit`; None where there is nothing. Raises StoreUnavailable."""
         if self._bound is None:
             return None
-        of_queue = (self._queue, self._state, *self._bound)
-        sql, values = _COUNT.format(key=""), [*of_queue, limit]
-        if self._bound.finished_ms > self._expired_ms:  # else no key is left, and the index alone has the answer
-            sql, values = _COUNT.format(key=f" AND {_KEY_EXPIRED.format(6)}"), [*values, self._expired_ms]
-        (row,) = await self._database.fetch(sql, values)
+        first_ms = min(self._bound.finished_ms, self._expired_ms)
+        values = (self._queue, self._state, *self._bound, first_ms, limit, self._expired_ms)
+        (row,) = await self._database.fetch(_COUNT, values)
         if not row["value"]:
             return None
         whole = row["value"] < limit
-        newest_ms = row["newest_ms"] if whole else (await self._database.fetch(_NEWEST, of_queue))[0]["finished_ms"]
         return Share(
-            queue=self._queue, value=row["value"], whole=whole, oldest_ms=row["oldest_ms"], newest_ms=newest_ms
+            queue=self._queue, value=row["value"], whole=whole, oldest_ms=row["oldest_ms"], newest_ms=row["newest_ms"]
         )
 
     @property

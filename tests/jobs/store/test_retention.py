@@ -280,6 +280,22 @@ async def test_cleaning_by_hand_takes_what_was_asked_for_and_nothing_else(store:
     assert [await left(store, specs) for specs in (mail, dead, other)] == [[1], [], []]
 
 
+async def test_a_preview_counts_what_a_run_removes_on_both_sides_of_the_keys(store: Store, past: Past) -> None:
+    await past.ended(ago(3 * DAY_S), *[ago(2 * DAY_S)] * 2, lines=0)
+    await past.ended(ago(2 * DAY_S), idempotency_key="expired", lines=0)
+    await past.ended(ago(5 * HOUR_S), idempotency_key="held", lines=0)
+    await past.ended(*[ago(4 * HOUR_S)] * 3, ago(3 * HOUR_S), lines=0)
+    for policy, value, oldest_s, newest_s in (
+        (Policy(kind=Kind.COMPLETED, keep_count=6), 3, 3 * DAY_S, 2 * DAY_S),
+        (Policy(kind=Kind.COMPLETED, keep_count=3), 2, 2 * DAY_S, 4 * HOUR_S),
+        (Policy(kind=Kind.COMPLETED, keep_s=0), 3, 4 * HOUR_S, 3 * HOUR_S),
+    ):
+        preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
+        (share,) = preview.shares
+        assert (share.value, share.oldest_ms, share.newest_ms) == (value, ago(oldest_s), ago(newest_s))
+        assert await run(store, policy) == value
+
+
 async def test_a_preview_counts_up_to_its_bound(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.store.retention.COUNT_MAX", 5)
     await past.ended(*[ago(3 * DAY_S)] * 3, ago(2 * DAY_S), queue="a", lines=0)
