@@ -49,8 +49,8 @@ _COUNT = (
 # By the index alone up to the millisecond: only jobs that ended in the same one are looked at.
 _NTH = (
     f"WITH nth AS ({_DUE} ORDER BY finished_ms DESC LIMIT 1 OFFSET $3)"  # noqa: S608  # as above
-    f" SELECT finished_ms, id FROM job WHERE {_OF_QUEUE} AND finished_ms = (SELECT finished_ms FROM nth)"
-    " ORDER BY id DESC LIMIT 1 OFFSET $3 -"
+    f" SELECT finished_ms, id FROM job WHERE {_OF_QUEUE} AND finished_ms <= (SELECT finished_ms FROM nth)"
+    " ORDER BY finished_ms DESC, id DESC LIMIT 1 OFFSET $3 -"
     f" (SELECT count(*) FROM ({_DUE} ORDER BY finished_ms DESC LIMIT $3) AS newer"
     " WHERE finished_ms > (SELECT finished_ms FROM nth))"
 )
