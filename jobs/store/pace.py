@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from jobs.store.database import Database, Transaction
+from jobs.store.database import Database, Dialect, Transaction
 
 TARGET_S = 0.020
 """What one transaction is to take, its commit included."""
@@ -15,8 +15,13 @@ SHARE_MIN_S, SHARE_MAX_S = 0.002, 0.015
 """What its steps may take of that. The rest is for the commit, which on a slow disk takes the most."""
 STEP_S = 0.004
 """What one step is to take."""
-STEP_MIN, STEP_MAX = 300, 2_000
-"""Rows of one step. Where a machine is so busy that even the fewest take long, fewer would not be faster."""
+STEP_MIN: dict[Dialect, int] = {"sqlite": 300, "postgres": 2_000}
+STEP_MAX: dict[Dialect, int] = {"sqlite": 2_000, "postgres": 5_000}
+"""Rows of one step. Where a machine is so busy that even the fewest take long, fewer would not be faster.
+
+PostgreSQL holds only those up who want the very same rows, and each of its statements has a way to go: with small
+steps a busy machine gets more jobs than it removes.
+"""
 PAUSE_MIN_S = 0.002
 
 Monotonic = Callable[[], float]
@@ -39,8 +44,9 @@ class Sweep(Protocol):
 class Pace:
     """How many rows one step takes, and how long steps go on, on this machine at this time."""
 
-    def __init__(self) -> None:
-        self.rows = STEP_MIN
+    def __init__(self, dialect: Dialect) -> None:
+        self._least, self._most = STEP_MIN[dialect], STEP_MAX[dialect]
+        self.rows = self._least
         self.share_s = SHARE_MIN_S
 
     def note_step(self, rows: int, took_s: float) -> None:
@@ -49,7 +55,7 @@ class Pace:
             factor = min(2.0, max(0.1, STEP_S / max(took_s, 1e-6)))
             # A step that was cut short, since there was not more to remove, says nothing about larger ones.
             largest = max(self.rows, 2 * rows)
-            self.rows = int(min(STEP_MAX, largest, max(STEP_MIN, rows * factor)))
+            self.rows = int(min(self._most, largest, max(self._least, rows * factor)))
 
     def note_transaction(self, took_s: float) -> None:
         """Learn from a transaction and its commit."""
@@ -62,7 +68,7 @@ async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.
 
     Whoever stops to iterate leaves the rest for the next time. Raises StoreUnavailable.
     """
-    pace = Pace()
+    pace = Pace(database.dialect)
     while await what.find():
         removed, goes_on = 0, True
         async with database.transaction() as transaction:

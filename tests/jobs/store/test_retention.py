@@ -22,6 +22,7 @@ from jobs.job import FINAL, Durability, State
 from jobs.page import PageRequest
 from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
 from jobs.store import Store, ended, pace
+from jobs.store.database import Dialect
 from jobs.store.keys import IDEMPOTENCY_MS
 from jobs.where import JobWhere
 from tests.bench.fill import fill
@@ -211,6 +212,7 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ended, "HEAVY", 20)
+    monkeypatch.setitem(pace.STEP_MIN, store.dialect, 300)
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     specs = await past.ended(ago(2 * DAY_S), lines=900)
     specs += await past.ended(ago(2 * DAY_S), lines=1)
@@ -234,7 +236,7 @@ async def test_a_job_that_has_talked_more_than_was_counted_goes_in_steps_as_well
     left = [3_000]
     async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
         left += [(await rows(store))["log_line"] async for _ in batches]
-    assert max(before - after for before, after in pairwise(left)) <= pace.STEP_MAX
+    assert max(before - after for before, after in pairwise(left)) <= pace.STEP_MAX[store.dialect]
     assert not any((await rows(store)).values())
 
 
@@ -245,6 +247,7 @@ def _batches(store: Store, policy: Policy) -> Any:
 async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(pace.STEP_MIN, store.dialect, 300)
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     await past.ended(*[ago(2 * DAY_S)] * 200, tags=("t",), lines=2)
     batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
@@ -254,6 +257,17 @@ async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     kept = 200 - removed
     assert await rows(store) == {"job": kept, "job_tag": kept, "job_key": 0, "attempt": kept, "log_line": 2 * kept}
     assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == kept
+
+
+def test_a_busy_machine_makes_steps_smaller_but_not_too_small(dialect: Dialect) -> None:
+    steps = pace.Pace(dialect)
+    for _ in range(9):
+        steps.note_step(steps.rows, pace.STEP_S / 100)
+    assert steps.rows == pace.STEP_MAX[dialect]
+    steps.note_step(steps.rows, pace.STEP_S * 1.5)
+    assert pace.STEP_MIN[dialect] < steps.rows < pace.STEP_MAX[dialect]
+    steps.note_step(steps.rows, pace.STEP_S * 100)
+    assert steps.rows == pace.STEP_MIN[dialect]
 
 
 async def test_a_late_event_of_a_removed_job_brings_nothing_back(store: Store, past: Past, story: Story) -> None:
