@@ -35,12 +35,15 @@ def run(name: str, *, as_json: bool, jobs: int, rows: int, database: str) -> Non
         raise SettingInvalid(f"There is no bench {name!r}; there is: {', '.join(BENCHES)}.")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # figures alone go to standard output
     load = os.getloadavg()[0]
-    whole = {"jobs": -(-jobs // engine.CHUNK) * engine.CHUNK}
+    whole: dict[str, Any] = {"jobs": -(-jobs // engine.CHUNK) * engine.CHUNK}
+    if name == "flow":
+        whole["database"] = database
     figures = asyncio.run(BENCHES[name](**({"rows": rows, "database": database} if name in OF_THE_STORE else whole)))
     figures |= {"cores": os.cpu_count(), "load_before": round(load, 2)}
     if as_json:
         typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
     else:
+        figures.pop("tables", None)  # too wide for one
         Console().print(_table(figures))
 
 
