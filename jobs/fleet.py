@@ -49,9 +49,9 @@ class Roll(msgspec.Struct, frozen=True):
         return max(0, self.at_ms - worker.seen_ms)
 
     def answers(self, worker: Worker) -> bool:
-        """Tell whether a worker is neither frozen nor blocked."""
-        blocked = worker.loop_lag_ms is not None and worker.loop_lag_ms > STUCK_S * 1000
-        return self.silent_ms(worker) <= SILENT_MS and not blocked
+        """Tell whether a worker is neither frozen nor blocked, and asks for jobs."""
+        stuck_ms = max(worker.loop_lag_ms or 0, worker.unasked_ms)
+        return self.silent_ms(worker) <= SILENT_MS and stuck_ms <= STUCK_S * 1000
 
 
 class Fleet:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
 import msgspec
 import structlog
@@ -47,6 +48,7 @@ class Pusher:
         self._offset_at = -CLOCK_HOLDS_S
         self._failing = False
         self._turned_at = monotonic()
+        self._unanswered_at = -inf
         self._pushing = False
         self.pushed = 0
         """Jobs delivered since the start."""
@@ -62,9 +64,11 @@ class Pusher:
         """Tell whether what waits gets away, to the broker or to the reconciler."""
         if self._task is None or self._task.done():
             return Health("pusher", False, "The pusher is not running.")
-        stuck = bool(self._waiting or self._pushing) and self._monotonic() - self._turned_at > STUCK_S
+        now = self._monotonic()
+        stuck = bool(self._waiting or self._pushing) and now - self._turned_at > STUCK_S
+        unanswered = now - self._unanswered_at < STUCK_S
         sentence = f"{len(self._waiting):,} accepted jobs wait to be pushed; {self.left:,} were left to the reconciler."
-        return Health("pusher", len(self._waiting) < WAITING_MAX and not stuck, sentence)
+        return Health("pusher", len(self._waiting) < WAITING_MAX and not (stuck or unanswered), sentence)
 
     def start(self) -> None:
         """Begin to push."""
@@ -87,6 +91,8 @@ class Pusher:
         """Take jobs that the store has accepted. Never waits and never fails."""
         room = WAITING_MAX - len(self._waiting)
         now = self._monotonic()
+        if not self._waiting and not self._pushing:
+            self._turned_at = now
         # What the store has need not wait here as well.
         self._waiting.extend((now, msgspec.structs.replace(job, spec=lean(job.spec))) for job in jobs[:room])
         if len(jobs) > room:
@@ -125,6 +131,7 @@ class Pusher:
             deadline_ms = await self._redis_ms(fresh[0][0]) + self._deadline_ms
             answers = await self._broker.push(jobs, deadline_ms=deadline_ms)
         except BrokerUnavailable as error:
+            self._unanswered_at = self._monotonic()
             if self._stopping:
                 self._leave(len(jobs), str(error))
                 return
@@ -136,6 +143,7 @@ class Pusher:
             log.exception("pusher.fault", jobs=len(jobs))
             self.left += len(jobs)
         else:
+            self._unanswered_at = -inf
             late = answers.count(Pushed.LATE)
             self.pushed += len(jobs) - late
             if late:

@@ -20,8 +20,8 @@ from jobs.store import Store
 
 log = structlog.get_logger(__name__)
 
-LOOK_S = 10.0
-"""How soon a policy that was set is noticed."""
+LOOK_S = 5.0
+"""How soon a policy that was set is noticed, and that Redis does not answer."""
 
 
 class Cleaner(LeaderLoop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -14,7 +15,8 @@ from jobs.broker import Broker
 from jobs.broker.process import Processes
 from jobs.clock import Clock, new_id, now_ms
 from jobs.errors import BrokerUnavailable, EpochChanged
-from jobs.probe import Health
+from jobs.patience import Patience
+from jobs.probe import STUCK_S, Health
 from jobs.services.base import Loop
 from jobs.snapshot import PoolFigures, ProcessFigures, ProcessKind
 from jobs.store import Store
@@ -25,6 +27,8 @@ AGAIN_S = 1.0
 """After a time when nobody heard it."""
 HOLDS_S = 15.0
 """A process that has said nothing for so long is gone."""
+FLUSH_S = 1.0
+"""How long it waits for slow statements to be written down. The database may be frozen, and it is to be heard."""
 TICK_S = 0.5
 """How often it is looked at whether the event loop is late, and whether anything fails that did not, or the reverse."""
 
@@ -67,6 +71,8 @@ class Herald(Loop):
             self._process.cpu_percent()  # the next call tells the share since this one
         self._lag_s = 0.0
         self._due_s = 0.0
+        self._heard_s = time.monotonic()
+        self._patience = Patience()
         self._expected_s: float | None = None
 
     async def turn(self) -> float:
@@ -79,13 +85,24 @@ class Herald(Loop):
         if now_s >= self._due_s or faults != self._faults:
             self._faults = faults
             self._due_s = now_s + (EVERY_S if await self._say() else AGAIN_S)
-            await self._store.slow.flush()
+            with contextlib.suppress(TimeoutError):
+                await self._patience.wait(self._store.slow.flush(), FLUSH_S)
         self._expected_s = time.monotonic() + TICK_S
         return TICK_S
 
+    def health(self) -> Health:
+        """Tell whether it makes progress, and is heard."""
+        health, silent_s = super().health(), time.monotonic() - self._heard_s
+        if health.ok and silent_s > STUCK_S:
+            return health._replace(ok=False, detail=f"The {self.name} has not been heard for {silent_s:.0f} seconds.")
+        return health
+
     async def finish(self) -> None:
         """Say that the process has ended."""
-        await self._processes.leave(self._id)
+        try:
+            await self._processes.leave(self._id)
+        finally:
+            await self._patience.close()
 
     async def _say(self) -> bool:
         """Say how the process is; False where nobody heard it."""
@@ -95,6 +112,7 @@ class Herald(Loop):
             self._broker.outage.began(error)
             return False
         self._broker.outage.ended()
+        self._heard_s = time.monotonic()
         return True
 
     def _now(self) -> ProcessFigures:

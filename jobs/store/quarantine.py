@@ -64,10 +64,7 @@ class Quarantine:
         return await self._check.health()
 
     async def _ask(self) -> str:
-        try:
-            count = await self.count()
-        except StoreUnavailable:
-            return "While the database is away, it is not known how many records could not be read."
+        count = await self.count()
         if not count:
             return "Every record could be read."
         return f"{count:,}{' or more' if count == COUNT_MAX else ''} records could not be read; see `quarantine`."

@@ -100,6 +100,7 @@ class Pulse:
             memory_bytes=memory,
             loop_lag_ms=round(lag_s * 1000),
             fetched_ms=self._fetched_ms,
+            unasked_ms=round(1000 * self.unasked_s()),
             blocked_by=self.blocked_by,
         )
 

@@ -1,4 +1,7 @@
-"""Whatever is frozen turns its own part red within 15 seconds, at every place that says how things are."""
+"""Whatever is frozen turns its own part red within 15 seconds, at every place that says how things are.
+
+Here servers and whole processes are; the parts within a process are in test_frozen_loops.py.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +32,7 @@ GREEN_S = 20.0
 ANSWER_S = 5.0
 """How long an answer may take, whatever is frozen."""
 SCRAPE_S = 10.0
+BLOCKED = "blocked"
 BLOCK = """
 import os, signal, time
 
@@ -101,18 +104,58 @@ def frozen(*pids: int) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def blocked(fleet: Fleet, *names: str) -> Iterator[None]:
+    """Block the event loops of these processes."""
+    flag = fleet.folder / BLOCKED
+    flag.touch()
+    try:
+        for name in names:
+            fleet.processes[name].send(signal.SIGUSR1)
+        yield
+    finally:
+        flag.unlink()
+
+
 @pytest.mark.timeout(240)
-async def test_redis_sqlite_services_worker_and_loops(folder: Path, redis_server: RedisServer) -> None:
-    redis_server.flush()
+async def test_each_component_is_frozen(
+    folder: Path,
+    redis_url: str,
+    postgres_server: PostgresServer,
+    own_redis: RedisServer,
+    own_postgres: tuple[PostgresServer, Path],
+) -> None:
+    """Two fleets side by side: one whose servers are frozen, and one whose processes are.
+
+    Neither is on SQLite, where a process that is frozen in its turn to write keeps it, and the store is red too.
+    """
+    server, place = own_postgres
+    with new_postgres(server) as url, new_postgres(postgres_server) as other_url:
+        servers = _fleet(folder / "servers", own_redis.url, url)
+        processes = _fleet(folder / "processes", redis_url, other_url)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_freeze_servers(servers, own_redis, place, url))
+            both.create_task(_freeze_processes(processes))
+
+
+def _fleet(folder: Path, redis_url: str, database_url: str) -> Fleet:
+    folder.mkdir()
     (folder / "sitecustomize.py").write_text(BLOCK)
-    blocked = folder / "blocked"
-    fleet = Fleet(folder, redis_server.url, f"sqlite://{folder}/queueql.db", {"BLOCKED": str(blocked)})
+    return Fleet(folder, redis_url, database_url, {"BLOCKED": str(folder / BLOCKED)})
+
+
+async def _freeze_servers(fleet: Fleet, redis: RedisServer, postgres: Path, url: str) -> None:
     async with watching(fleet) as (api, watch):
-        await _redis(watch, redis_server)
-        await _sqlite(watch, folder)
-        await _services(watch, fleet)
-        await _worker(api, watch, fleet, folder)
-        await _event_loops(watch, fleet, blocked)
+        await _redis(watch, redis)
+        await _postgresql(watch, postgres)
+        await _recorder_and_loop_of_worker(api, watch, fleet, url)
+
+
+async def _freeze_processes(fleet: Fleet) -> None:
+    async with watching(fleet) as (api, watch):
+        await _services_and_worker(api, watch, fleet)
+        await _event_loops(watch, fleet)
+        await _api(watch, fleet)
 
 
 async def _redis(watch: Watch, server: RedisServer) -> None:
@@ -130,55 +173,88 @@ async def _redis(watch: Watch, server: RedisServer) -> None:
     await watch.until("broker", ok=True)
 
 
-async def _sqlite(watch: Watch, folder: Path) -> None:
-    with contextlib.closing(sqlite3.connect(folder / "queueql.db")) as other:
-        other.execute("BEGIN IMMEDIATE")
+async def _postgresql(watch: Watch, folder: Path) -> None:
+    postmaster = _postmaster(folder)
+    with frozen(postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))):
         said = await watch.until("store", ok=False)
         assert said["components"]["broker"]["ok"]
         await watch.until("store", ok=False, path="/readyz", probe="services")
-        assert (await watch.metrics())['queueql_up{component="store"}'] == "0.0"
-        other.rollback()
+        shown = await watch.metrics()
+        assert (shown['queueql_up{component="store"}'], shown['queueql_up{component="broker"}']) == ("0.0", "1.0")
     await watch.until("store", ok=True)
 
 
-async def _services(watch: Watch, fleet: Fleet) -> None:
-    with frozen(fleet.processes["services"].pid):
-        said = await watch.until("services", ok=False)
-        assert _red(said) == {"services"}
-        assert (await watch.get("/readyz"))[0] == 200  # the API takes jobs all the same
-        assert (await watch.metrics())['queueql_up{component="services"}'] == "0.0"
+async def _recorder_and_loop_of_worker(api: Api, watch: Watch, fleet: Fleet, url: str) -> None:
+    """Somebody locks the table that the recorder writes; then the worker's event loop is blocked."""
+    begun = fleet.folder / "begun"
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
+            await enqueue(api, "begin", file=str(begun))
+            await until(begun.exists)
+            with blocked(fleet, "worker"):
+                said = await watch.until("services", ok=False)
+                assert "recorder" in said["components"]["services"]["detail"]
+                assert said["components"]["store"]["ok"]
+                await watch.until("recorder", ok=False, path="/readyz", probe="services")
+                assert _red(await watch.until("workers", ok=False)) == {"services", "workers"}
+                await watch.until("event_loop", ok=False, path="/readyz", probe="worker")
+    finally:
+        await connection.close()
     await watch.until("services", ok=True)
 
 
-async def _worker(api: Api, watch: Watch, fleet: Fleet, folder: Path) -> None:
-    with frozen(fleet.processes["worker"].pid):
-        assert _red(await watch.until("workers", ok=False)) >= {"workers"}
-        job = await enqueue(api, "begin", file=str(folder / "after"))
+async def _services_and_worker(api: Api, watch: Watch, fleet: Fleet) -> None:
+    with frozen(fleet.processes["services"].pid, fleet.processes["worker"].pid):
+        assert _red(await watch.until("workers", ok=False)) <= {"workers", "services"}
+        job = await enqueue(api, "begin", file=str(fleet.folder / "after"))
         said = await watch.until("queues", ok=False)
         assert "do not move" in said["components"]["queues"]["detail"]
         status, queues = await watch.get("/health/queues")
         assert (status, queues["queues"][0]["faults"][0]["code"]) == (503, "NO_WORKER")
+        assert _red(await watch.until("services", ok=False)) == {"services", "workers", "queues"}
+        assert (await watch.get("/readyz"))[0] == 200  # the API takes jobs all the same
         shown = await watch.metrics()
         assert shown['queueql_queue_healthy{queue="default"}'] == "0.0"
+        assert shown['queueql_up{component="services"}'] == "0.0"
         assert "1.0" not in [number for name, number in shown.items() if name.startswith("queueql_worker_up")]
     await until_state(api, job, "COMPLETED", GREEN_S)
     await watch.until("workers", ok=True)
 
 
-async def _event_loops(watch: Watch, fleet: Fleet, blocked: Path) -> None:
-    """A blocked API answers nobody, so it is its probe that says so; blocked services are missed by others, too."""
-    _touch(blocked)
-    for name in ("services", "api"):
-        fleet.processes[name].send(signal.SIGUSR1)
-    for name in ("services", "api"):
-        said = await watch.until("event_loop", ok=False, path="/readyz", probe=name)
-        assert "The event loop has been blocked" in said["detail"]
-        assert (await watch.get("/health", probe=name))[0] == 503
-        assert (await watch.get("/livez", probe=name))[0] == 200  # it may come back
-    _remove(blocked)
+async def _event_loops(watch: Watch, fleet: Fleet) -> None:
+    """A blocked API answers nobody, so it is its probe that says so."""
+    with blocked(fleet, "services", "api"):
+        for name in ("services", "api"):
+            said = await watch.until("event_loop", ok=False, path="/readyz", probe=name)
+            assert "The event loop has been blocked" in said["detail"]
+            assert (await watch.get("/health", probe=name))[0] == 503
+            assert (await watch.get("/livez", probe=name))[0] == 200  # it may come back
     for name in ("services", "api"):
         await watch.until("event_loop", ok=True, path="/readyz", probe=name)
     await watch.until("services", ok=True)
+
+
+async def _api(watch: Watch, fleet: Fleet) -> None:
+    """A process that is frozen as a whole is known by its silence, on both of its ports."""
+    with frozen(fleet.processes["api"].pid):
+        for probe in ("", "api"):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await watch.get("/livez", probe=probe)
+    await watch.until("services", ok=True)
+
+
+@pytest.fixture
+def own_redis(folder: Path) -> Iterator[RedisServer]:
+    """A server that nobody else uses."""
+    place = folder / "r"
+    place.mkdir()
+    server = RedisServer(place)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -193,47 +269,6 @@ def own_postgres() -> Iterator[tuple[PostgresServer, Path]]:
         server.stop()
 
 
-@pytest.mark.timeout(180)
-async def test_postgresql_and_a_recorder_that_is_held_up(
-    folder: Path, redis_server: RedisServer, own_postgres: tuple[PostgresServer, Path]
-) -> None:
-    redis_server.flush()
-    server, place = own_postgres
-    with new_postgres(server) as url:
-        fleet = Fleet(folder, redis_server.url, url)
-        async with watching(fleet) as (api, watch):
-            await _postgresql(watch, place)
-            await _recorder(api, watch, url, folder)
-
-
-async def _postgresql(watch: Watch, folder: Path) -> None:
-    postmaster = _postmaster(folder)
-    with frozen(postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))):
-        said = await watch.until("store", ok=False)
-        assert said["components"]["broker"]["ok"]
-        await watch.until("store", ok=False, path="/readyz", probe="services")
-        shown = await watch.metrics()
-        assert (shown['queueql_up{component="store"}'], shown['queueql_up{component="broker"}']) == ("0.0", "1.0")
-    await watch.until("store", ok=True)
-
-
-async def _recorder(api: Api, watch: Watch, url: str, folder: Path) -> None:
-    """Somebody locks the table that the recorder writes."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
-            await enqueue(api, "begin", file=str(folder / "begun"))
-            await until((folder / "begun").exists)
-            said = await watch.until("services", ok=False)
-            assert "recorder" in said["components"]["services"]["detail"]
-            assert said["components"]["store"]["ok"]
-            await watch.until("recorder", ok=False, path="/readyz", probe="services")
-    finally:
-        await connection.close()
-    await watch.until("services", ok=True)
-
-
 def _red(said: dict[str, Any]) -> set[str]:
     return {name for name, part in said["components"].items() if not part["ok"]}
 
@@ -241,11 +276,3 @@ def _red(said: dict[str, Any]) -> set[str]:
 def _postmaster(folder: Path) -> psutil.Process:
     (pid_file,) = folder.glob("qq-pg-*/data/postmaster.pid")
     return psutil.Process(int(pid_file.read_text().splitlines()[0]))
-
-
-def _touch(file: Path) -> None:
-    file.touch()
-
-
-def _remove(file: Path) -> None:
-    file.unlink()

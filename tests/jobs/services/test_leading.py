@@ -8,6 +8,7 @@ import pytest
 
 from jobs.services.leading import LeaderLoop
 from jobs.store import Store
+from tests.freezer import Freezer
 from tests.wait import until
 
 
@@ -76,3 +77,23 @@ async def test_a_leader_that_waits_long_for_its_next_round_stays_the_leader(stor
     assert all(loop.health().ok for loop in loops)
     for loop in loops:
         await loop.stop()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+async def test_a_leader_that_is_frozen_finds_another_one_leading(stores: list[Store]) -> None:
+    with Freezer() as freezer:
+        first, second = (Counting(store) for store in stores)
+        for owner, loop in (("first", first), ("second", second)):
+            loop.leadership._lease_ms = 300
+            with freezer.owned(owner):
+                loop.start()
+            await until(lambda: first.rounds > 3)
+        freezer.freeze("first", "counting")
+        await until(lambda: second.rounds > 3)
+        led = first.rounds
+        freezer.thaw()
+        assert not await first.leadership.holds()
+        await until(lambda: second.rounds > led + 10)
+        assert first.rounds <= led + 1  # what it was about to do when it was frozen
+        await first.stop()
+        await second.stop()

@@ -1,0 +1,198 @@
+"""Parts of a process are frozen: each turns red within 15 seconds, and what does not need it stays green."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from api.health import lookout
+from api.streams import Streams
+from jobs.broker import Push
+from jobs.client import Client
+from jobs.probe import Health
+from jobs.services import Services
+from jobs.task import Registry, task
+from jobs.worker import Engine
+from tests.databases import new_postgres
+from tests.factories import make_settings, make_spec
+from tests.freezer import Freezer
+from tests.postgres_server import PostgresServer
+from tests.tcp_proxy import TcpProxy
+
+RED_S = 15.0
+GREEN_S = 15.0
+LOOK_S = 0.1
+SETTINGS = {"report_every_s": 3_600.0, "backup_every_s": 3_600.0, "snapshot_every_s": 86_400.0}
+"""With these the services start every loop that there is."""
+REGISTRY = Registry()
+
+
+class Red(NamedTuple):
+    """What is red on /health of the API, of the services and of the worker."""
+
+    api: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    worker: frozenset[str] = frozenset()
+
+
+NEEDS_REDIS = {"recorder", "trimmer", "reconciler", "scheduler", "reaper", "herald", "cleaner"}
+NEEDS_DATABASE = {"recorder", "reconciler", "snapshotter", "cleaner", "announcer", "archivist"}
+WITHOUT_REDIS = Red(
+    api=frozenset({"broker", "pusher", "feed", "system", "services", "workers", "queues"}),
+    services=frozenset({"broker", *NEEDS_REDIS}),
+    worker=frozenset({"worker"}),
+)
+WITHOUT_TURN = Red(
+    api=frozenset({"store", "services"}), services=frozenset({"store", "recorder", *NEEDS_DATABASE - {"reconciler"}})
+)
+"""Where somebody else writes to SQLite, and does not end."""
+WITHOUT_DATABASE = Red(
+    api=frozenset({"store", "quarantine", "services"}), services=frozenset({"store", "quarantine", *NEEDS_DATABASE})
+)
+OTHERS = {
+    "pusher": Red(api=frozenset({"pusher"})),
+    "feed hub": Red(api=frozenset({"feed"})),
+    "Tenure._serve": Red(api=frozenset({"workers"}), worker=frozenset({"worker"})),
+}
+"""Tasks that are no loops of the services."""
+ONLOOKER = Red(api=frozenset({"event_loop"}))
+"""Where the one who asks the parts is frozen, nobody knows more."""
+SHOWN_ELSEWHERE = {"server"}
+"""Red while the API stops. One that is frozen says nothing: see test_frozen.py."""
+GROUPS = 3
+
+
+@task(registry=REGISTRY)
+async def noop() -> None:
+    pass
+
+
+class System:
+    """API, services and a worker on one Redis and one database, in this process. Its tasks are owned by its name."""
+
+    def __init__(self, name: str, client: Client) -> None:
+        self.name = name
+        self.client = client
+        self.services = Services(client.store, client.broker, client.settings)
+        self.worker = Engine(client.broker, REGISTRY, client.settings)
+        self._lookout = lookout(client, Streams())
+
+    @classmethod
+    async def start(cls, name: str, **settings: Any) -> System:
+        with Freezer.owned(name):
+            system = cls(name, await Client.open(make_settings(**SETTINGS, **settings)))
+            system.services.start()
+            await system.worker.start()
+            await system.client.feed.hub.reached()
+        return system
+
+    async def stop(self) -> None:
+        await self._lookout.close()
+        await self.worker.stop()
+        await self.services.stop()
+        await self.client.close()
+
+    def use(self) -> None:
+        """Let there be a job to push, somebody who wants to hear of it, and a slow statement to be noted."""
+        self.client.feed.hub.wake()
+        self.client.pusher.add([Push(spec=make_spec())])
+        self.client.store.slow.notice("SELECT 1", 5_000.0)
+
+    async def red(self) -> Red:
+        with Freezer.owned(self.name):
+            _, services = await asyncio.gather(self._lookout.look(), self.services.health())
+        return Red(_red(self._lookout.parts()), _red(services), _red(self.worker.health()))
+
+    async def until(self, red: Red, within_s: float) -> None:
+        """Wait until this is red, and nothing else."""
+        deadline = time.monotonic() + within_s
+        while (found := await self.red()) != red:
+            assert time.monotonic() < deadline, (self.name, "is", found, "and should be", red)
+            await asyncio.sleep(LOOK_S)
+
+    def components(self) -> set[str]:
+        return {part.component for part in self._lookout.parts()}
+
+
+def _red(parts: Iterable[Health]) -> frozenset[str]:
+    return frozenset(part.component for part in parts if not part.ok)
+
+
+def _together(reds: Sequence[Red]) -> Red:
+    return Red(*(frozenset().union(*sets) for sets in zip(*reds, strict=True)))
+
+
+class Case(NamedTuple):
+    """A system, and what is red in it while a part of it is frozen."""
+
+    system: System
+    red: Red
+    freeze: Callable[[], object]
+
+
+async def test_every_part_that_is_frozen_is_red_within_15_seconds(
+    tmp_path: Path, sqlite_template: Path, redis_url: str, postgres_server: PostgresServer, postgres_template: str
+) -> None:
+    systems: list[System] = []
+
+    async def start(name: str, **settings: Any) -> System:
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(sqlite_template, folder / "queueql.db")
+        here = {"redis_url": f"{redis_url}?db={len(systems)}", "database_url": f"sqlite://{folder}/queueql.db"}
+        systems.append(await System.start(name, **here | {"backup_dir": folder} | settings))
+        return systems[-1]
+
+    with ExitStack() as stack:
+        freezer = stack.enter_context(Freezer())
+        database = stack.enter_context(new_postgres(postgres_server, postgres_template))
+        away = [stack.enter_context(TcpProxy(url)) for url in (f"{redis_url}?db=15", database)]
+
+        turn = await start("turn")
+        file = tmp_path / "turn" / "queueql.db"
+        writer = stack.enter_context(closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)))
+
+        def freeze(owner: str, names: Sequence[str]) -> None:
+            for name in names:
+                freezer.freeze(owner, name)
+
+        def thaw() -> None:
+            freezer.thaw()
+            writer.rollback()
+            for proxy in away:
+                proxy.release()
+
+        try:
+            cases = [
+                Case(await start("redis", redis_url=away[0].url), WITHOUT_REDIS, away[0].hold),
+                Case(await start("database", database_url=away[1].url), WITHOUT_DATABASE, away[1].hold),
+                Case(turn, WITHOUT_TURN, partial(writer.execute, "BEGIN IMMEDIATE")),
+                Case(await start("onlooker"), ONLOOKER, partial(freeze, "onlooker", ["lookout"])),
+            ]
+            loops = [loop.name for loop in turn.services.loops]
+            assert set(loops) == NEEDS_REDIS | NEEDS_DATABASE, "say above what the new loop needs"
+            frozen = {name: Red(frozenset({"services"}), frozenset({name})) for name in loops} | OTHERS
+            for number in range(GROUPS):
+                names = list(frozen)[number::GROUPS]
+                group = await start(f"group {number}")
+                cases.append(
+                    Case(group, _together([frozen[name] for name in names]), partial(freeze, group.name, names))
+                )
+            await asyncio.gather(*(case.system.until(Red(), GREEN_S) for case in cases))
+            assert turn.components() == _together([case.red for case in cases]).api | SHOWN_ELSEWHERE
+            for case in cases:
+                await asyncio.to_thread(case.freeze)
+                case.system.use()
+            await asyncio.gather(*(case.system.until(case.red, RED_S) for case in cases))
+            thaw()
+            await asyncio.gather(*(case.system.until(Red(), GREEN_S) for case in cases))
+        finally:
+            thaw()
+            await asyncio.gather(*(system.stop() for system in systems))
