@@ -191,7 +191,7 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     jobs: Annotated[int, typer.Option(help="Jobs to drain, in thousands rounded up.")] = 50_000,
     rows: Annotated[int, typer.Option(help="Jobs of `bench store`, `cleaning` and `growth`.")] = 1_000_000,
-    database: Annotated[str, typer.Option(help="Database for the same benches.  [default: a new SQLite]")] = "",
+    database: Annotated[str, typer.Option(help="Database for the same and `flow`.  [default: a new SQLite]")] = "",
 ) -> None:
     """Measure QueueQL beside its peers. The benchmarks come with the source, not with the package."""
     try:
