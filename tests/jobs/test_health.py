@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from jobs.client import Client
 from jobs.feed.facts import FactBook
 from jobs.feed.hub import Hub
@@ -24,6 +26,17 @@ async def test_every_part_is_asked(open_client: OpenClient, redis_url: str) -> N
         assert (answer.status, answer.media_type) == (503, "application/problem+json")
         assert answer.body["detail"].startswith("broker: Redis does not answer")
         assert answer.body["components"]["store"]["ok"]
+        proxy.release()
+        assert readiness(await client.health()).status == 200
+
+
+@pytest.mark.parametrize("dialect", ["postgres"], indirect=True)
+async def test_what_needs_the_database_says_so(open_client: OpenClient, database_url: str) -> None:
+    with TcpProxy(database_url) as proxy:
+        client = await open_client(database_url=proxy.url)
+        assert readiness(await client.health()).status == 200
+        proxy.refuse()
+        assert {part.component for part in await client.health() if not part.ok} == {"store", "quarantine"}
         proxy.release()
         assert readiness(await client.health()).status == 200
 
