@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
 
 from jobs.errors import StoreUnavailable
+from jobs.store.checkpointer import Checkpointer
 from jobs.store.database import Dialect, Row
 from jobs.store.faults import sqlite_faults
 from jobs.store.figures import Meter, Pool
@@ -31,6 +32,7 @@ _PRAGMAS = {
     "busy_timeout": BUSY_MS,
     "journal_mode": "WAL",
     "synchronous": "FULL",  # an accepted job survives a power cut
+    "wal_autocheckpoint": 0,  # see checkpointer.py
     "journal_size_limit": 64 * 1024 * 1024,
     "cache_size": -16_384,  # KiB
     "temp_store": "MEMORY",
@@ -52,6 +54,7 @@ class Client(SqliteClient):
         self._reader: aiosqlite.Connection | None = None
         self._turn = WriterTurn(Path(file_path))
         self._connecting = asyncio.Lock()
+        self._checkpointer = Checkpointer(Path(file_path), self.alone)
 
     async def connect(self) -> None:
         """Open both connections. Raises StoreUnavailable."""
@@ -61,6 +64,7 @@ class Client(SqliteClient):
                     await self.create_connection(with_db=True)
                 if self._reader is None:
                     self._reader = await self._connect_with(_READER_PRAGMAS)
+            self._checkpointer.start()
 
     async def create_connection(self, with_db: bool) -> None:
         """Open the connection that writes."""
@@ -81,6 +85,7 @@ class Client(SqliteClient):
 
     async def close(self) -> None:
         """Close after the transaction that is open now."""
+        await self._checkpointer.stop()
         async with self._lock:
             reader, self._reader = self._reader, None
             if reader is not None:
@@ -117,7 +122,7 @@ class Client(SqliteClient):
         connection = await self._take(wait_s)
         try:
             with sqlite_faults():
-                yield Alone(connection)
+                yield Alone(connection, self._checkpointer.note_commit)
         finally:
             self._leave()
 
@@ -175,6 +180,10 @@ class Writing:
 class Alone(Writing):
     """The connection while no other process writes; each statement commits by itself."""
 
+    def __init__(self, connection: aiosqlite.Connection, on_commit: Callable[[], None]) -> None:
+        super().__init__(connection)
+        self._on_commit = on_commit
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Writing]:
         """Make one transaction of the block."""
@@ -182,6 +191,7 @@ class Alone(Writing):
             await self._connection.execute_fetchall("BEGIN IMMEDIATE")  # slow where a stranger writes
             yield Writing(self._connection)
             await self._connection.commit()
+            self._on_commit()
         except BaseException:
             # Queued behind whatever a cancelled statement has left in the connection's thread.
             await asyncio.shield(self._connection.rollback())

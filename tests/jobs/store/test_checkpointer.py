@@ -1,0 +1,168 @@
+"""SQLite's write-ahead log is carried over beside the writers, and stays short."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobs.errors import StoreUnavailable
+from jobs.store import checkpointer
+from jobs.store.checkpointer import measure
+from jobs.store.sqlite import Client
+from tests.wait import until
+
+PAGES = 50
+ROW = "INSERT INTO filler (data) VALUES (zeroblob(40000))"  # ten pages
+
+
+@pytest.fixture
+async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    monkeypatch.setattr(checkpointer, "PAGES", PAGES)
+    client = Client(str(tmp_path / "q.db"), connection_name="test")
+    await client.connect()
+    await write(client, "CREATE TABLE filler (id INTEGER PRIMARY KEY, data BLOB)")
+    yield client
+    await client.close()
+
+
+async def write(client: Client, sql: str = ROW) -> None:
+    async with client.transaction() as transaction:
+        await transaction.execute(sql)
+
+
+def file(client: Client) -> Path:
+    return Path(client.filename)
+
+
+async def test_the_length_of_the_log_is_what_sqlite_says_it_is(client: Client) -> None:
+    assert measure(file(client).with_name("none")).pages == 0
+    await write(client)
+    await write(client)
+    with closing(sqlite3.connect(file(client))) as other:
+        other.execute("SELECT count(*) FROM filler").fetchone()
+        _, pages, _ = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    before = measure(file(client))
+    assert before.pages == pages > 20
+    await write(client, "UPDATE filler SET data = '' WHERE id = 1")
+    after = measure(file(client))
+    assert after.salts != before.salts
+    assert 0 < after.pages < pages
+
+
+async def test_the_log_is_carried_over_beside_an_open_transaction(client: Client) -> None:
+    async with client.transaction() as transaction:
+        for _ in range(PAGES):
+            await transaction.execute(ROW)
+    size = file(client).stat().st_size
+    async with client.transaction() as transaction:
+        await transaction.execute(ROW)
+        assert file(client).stat().st_size == size, "the commit carried over"
+        await until(lambda: file(client).stat().st_size > size + PAGES * 40_000)
+        assert await transaction.fetch("SELECT 1 FROM filler")
+    before = measure(file(client))
+
+    async def begins_anew() -> None:
+        while measure(file(client)).salts == before.salts:
+            await write(client, "UPDATE filler SET data = '' WHERE id = 1")
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(begins_anew(), 10)
+    assert measure(file(client)).pages < PAGES < before.pages
+
+
+async def test_the_log_stays_short_while_several_write_all_the_time(client: Client) -> None:
+    longest, other = 0, Client(client.filename, connection_name="other")
+    await other.connect()
+
+    async def keep_writing(writer: Client) -> None:
+        nonlocal longest
+        for _ in range(120):
+            await write(writer)
+            longest = max(longest, measure(file(client)).pages)
+
+    await asyncio.gather(keep_writing(client), keep_writing(other))
+    await other.close()
+    assert PAGES < longest < 1_800, "of the 2,400 pages that were written"
+
+
+async def test_the_log_stays_bounded_while_there_is_always_a_reader(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointer, "PAGES_MAX", 4 * PAGES)
+    monkeypatch.setattr(checkpointer, "READERS_EVERY_S", 0.05)
+    longest, is_over = 0, asyncio.Event()
+
+    async def read(first_s: float) -> None:
+        with closing(sqlite3.connect(file(client), isolation_level=None)) as reader:
+            await asyncio.sleep(first_s)
+            while not is_over.is_set():
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM filler").fetchone()
+                await asyncio.sleep(0.02)
+                reader.execute("COMMIT")
+
+    reading = [asyncio.create_task(read(first_s)) for first_s in (0, 0.007, 0.014)]
+    for _ in range(200):
+        await write(client)
+        longest = max(longest, measure(file(client)).pages)
+    is_over.set()
+    await asyncio.gather(*reading)
+    assert longest < 1_600, "of the 2,000 pages that were written"
+
+
+async def test_a_reader_that_stays_keeps_nobody_from_writing(client: Client) -> None:
+    with closing(sqlite3.connect(file(client), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM filler").fetchone()
+        for _ in range(3 * PAGES // 10):
+            await write(client)
+        assert reader.execute("SELECT count(*) FROM filler").fetchone() == (0,)
+    await write(client, "DELETE FROM filler")
+
+
+async def test_closing_ends_it_and_leaves_no_log(client: Client) -> None:
+    for _ in range(PAGES):
+        await write(client)
+    assert "checkpointer" in {task.get_name() for task in asyncio.all_tasks()}
+    await client.close()
+    assert "checkpointer" not in {task.get_name() for task in asyncio.all_tasks()}
+    assert not file(client).with_name("q.db-wal").exists()
+    with pytest.raises(StoreUnavailable):
+        await write(client)
+    await client.connect()
+    assert len(await client.fetch("SELECT 1 FROM filler")) == PAGES
+    await write(client)
+    assert "checkpointer" in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_whoever_writes_and_leaves_at_once_carries_over_all_the_same(client: Client) -> None:
+    size, other = file(client).stat().st_size, Client(client.filename, connection_name="other")
+    await other.connect()
+    async with other.transaction() as transaction:
+        for _ in range(PAGES):
+            await transaction.execute(ROW)
+    await other.close()
+    assert file(client).stat().st_size > size + PAGES * 40_000
+
+
+async def test_what_goes_wrong_is_said_once_and_made_good(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer, "FAULT_PAUSE_S", 0.01)
+    hidden = file(client).with_name("hidden")
+    size = file(client).stat().st_size
+    with capture_logs() as logs:
+        file(client).rename(hidden)  # those who have it open go on
+        for _ in range(PAGES // 5):
+            await write(client)
+            await asyncio.sleep(0.02)
+        hidden.rename(file(client))
+        await write(client)
+        await until(lambda: file(client).stat().st_size > size + 50 * 4_096)
+    assert [line["event"] for line in logs] == ["store.checkpoint_failed"]
+    with suppress(FileNotFoundError):
+        hidden.unlink()
