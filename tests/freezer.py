@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Generator, Iterator
 from contextvars import ContextVar
-from pathlib import Path
 from types import CoroutineType, FrameType, TracebackType
 from typing import Any
 
-import jobs.store
+from jobs.store import postgres, sqlite
 
-_STORE = str(Path(jobs.store.__file__).parent)
+_ENGINES = {postgres.__file__, sqlite.__file__}
 _owner: ContextVar[str] = ContextVar("owner", default="")
 
 
@@ -20,7 +19,7 @@ class Freezer:
     """`with Freezer() as freezer`: tasks made in the block can be frozen, and go on after `thaw`, and after the block.
 
     A task is known by its owner, which is that of whoever made it (`owned`), and by its name or the function that it
-    runs. Nothing is frozen within the store: a transaction that stays open would freeze others too.
+    runs. Nothing is frozen while it waits for the database: a transaction that stays open would freeze others too.
     """
 
     def __init__(self) -> None:
@@ -110,10 +109,10 @@ class _Steps(Coroutine[Any, Any, Any]):
         raise NotImplementedError  # a task calls send and throw
 
     def _go_on(self) -> Any:
-        self._is_held = self._must_stand() and not _is_in_store(self._work)
+        self._is_held = self._must_stand() and not _is_in_transaction(self._work)
         if self._is_held:
             thawed = self._freezer.wait()
-            thawed._asyncio_future_blocking = True  # type: ignore[attr-defined]  # as its __await__ does
+            thawed._asyncio_future_blocking = True  # as its __await__ does
             return thawed
         error, self._error = self._error, None
         return self._work.throw(error) if error else self._work.send(self._value)
@@ -123,10 +122,10 @@ class _Steps(Coroutine[Any, Any, Any]):
         return self._freezer.holds(self._owner, (name, self._work.__qualname__))
 
 
-def _is_in_store(work: Any) -> bool:
+def _is_in_transaction(work: Any) -> bool:
     while work is not None:
         frame: FrameType | None = getattr(work, "cr_frame", None) or getattr(work, "ag_frame", None)
-        if frame is not None and frame.f_code.co_filename.startswith(_STORE):
+        if frame is not None and frame.f_code.co_filename in _ENGINES:
             return True
         work = getattr(work, "cr_await", None) or getattr(work, "ag_await", None)
     return False

@@ -113,6 +113,8 @@ class Store:
 
     async def _ask(self) -> str:
         self.disk.check()
+        self.accept.check()
+        self.cancel.check()
         async with self._database.transaction():
             pass
         return "The database answers."

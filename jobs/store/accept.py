@@ -131,6 +131,10 @@ class Acceptor:
             await transaction.execute(_RERUN, (job_id, self._clock()))
         return spec, run + 1
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where callers wait and nothing is written."""
+        self._group.check()
+
     async def close(self) -> None:
         """Write what waits, then take nothing more."""
         await self._group.close()

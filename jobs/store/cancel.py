@@ -53,6 +53,10 @@ class CancelRequests:
         rows = await self._database.fetch(_REQUESTED, (after_id, limit))
         return [CancelRequest(row["id"], row["run"]) for row in rows]
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where callers wait and nothing is written."""
+        self._group.check()
+
     async def close(self) -> None:
         """Write what waits, then take nothing more."""
         await self._group.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from jobs.errors import DiskFull, StoreUnavailable
+from jobs.probe import STUCK_S
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +32,14 @@ class GroupCommit(Generic[T, R]):
         self._batch = batch
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._turned_at = 0.0
         self._closed = False
+
+    def check(self) -> None:
+        """Raise StoreUnavailable where callers wait and nothing is written."""
+        still_s = time.monotonic() - self._turned_at
+        if self._task is not None and not self._task.done() and still_s > STUCK_S:
+            raise StoreUnavailable(f"What is to be written has waited for {still_s:.0f} seconds.")
 
     def submit(self, item: T) -> asyncio.Future[R]:
         """Queue an item and return the future of its result. Cancelling it before it is written withdraws it.
@@ -44,6 +53,7 @@ class GroupCommit(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._task is None or self._task.done():
+            self._turned_at = time.monotonic()
             self._task = asyncio.create_task(self._run(), name="group-commit")
         return future
 
@@ -66,6 +76,7 @@ class GroupCommit(Generic[T, R]):
         return batch
 
     async def _settle(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        self._turned_at = time.monotonic()
         try:
             results = await self._persist([item for item, _ in batch])
         except StoreUnavailable as error:

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,8 @@ from api.health import lookout
 from api.streams import Streams
 from jobs.broker import Push
 from jobs.client import Client
+from jobs.ending import end
+from jobs.errors import StoreUnavailable
 from jobs.probe import Health
 from jobs.services import Services
 from jobs.task import Registry, task
@@ -58,6 +60,7 @@ WITHOUT_DATABASE = Red(
 )
 OTHERS = {
     "pusher": Red(api=frozenset({"pusher"})),
+    "group-commit": Red(api=frozenset({"store"}), services=frozenset({"store"})),
     "feed hub": Red(api=frozenset({"feed"})),
     "Tenure._serve": Red(api=frozenset({"workers"}), worker=frozenset({"worker"})),
 }
@@ -83,6 +86,7 @@ class System:
         self.services = Services(client.store, client.broker, client.settings)
         self.worker = Engine(client.broker, REGISTRY, client.settings)
         self._lookout = lookout(client, Streams())
+        self._accepting: asyncio.Task[Any] | None = None
 
     @classmethod
     async def start(cls, name: str, **settings: Any) -> System:
@@ -94,16 +98,23 @@ class System:
         return system
 
     async def stop(self) -> None:
+        await end(self._accepting)
         await self._lookout.close()
         await self.worker.stop()
         await self.services.stop()
         await self.client.close()
 
     def use(self) -> None:
-        """Let there be a job to push, somebody who wants to hear of it, and a slow statement to be noted."""
+        """Let there be jobs to accept and to push, somebody who wants to hear of them, and a slow statement."""
+        with Freezer.owned(self.name):
+            self._accepting = asyncio.create_task(self._accept())
         self.client.feed.hub.wake()
         self.client.pusher.add([Push(spec=make_spec())])
         self.client.store.slow.notice("SELECT 1", 5_000.0)
+
+    async def _accept(self) -> None:
+        with suppress(StoreUnavailable):
+            await self.client.store.accept.accept(make_spec())
 
     async def red(self) -> Red:
         with Freezer.owned(self.name):
