@@ -8,40 +8,58 @@ import contextlib
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.system.chaos.deployment import Deployment
-from tests.system.chaos.embedded import Embedded
-from tests.system.chaos.replicated import Replicated
+from tests.system.figures import outside
 from tests.system.figures.check import Finding, judge, table
+from tests.system.figures.deployment import BusyEmbedded, BusyReplicated, deployment
+from tests.system.figures.outside import Ranges, Said, Shown
+from tests.system.figures.provocation import ENQUEUE, Provocation, Provoked
 from tests.system.figures.source import Figures, Sample, Sources
+from tests.system.figures.statement_log import ServerLog, StatementLog, Trace
+from tests.system.figures.watch import Locks, Sessions, Watch
 from tests.system.product import Api, until_published
 
-BEFORE_S, AFTER_S = 7.0, 3.0
-"""Around a snapshot its sources are sampled. A process says every five seconds how it is."""
+BEFORE_S, AFTER_S = 14.0, 3.0
+"""So long before a snapshot the product is provoked, and so long after it it is judged."""
+SAMPLED_S = 6.0
+"""So long before it its sources are sampled. A process says every five seconds how it is."""
+TAKEN_S = 20.0
+"""So late a snapshot may be, where the machine is busy or its leader was frozen."""
 SAMPLE_S = 0.25
-ENQUEUE = "mutation ($input: JobEnqueueInput!) { jobEnqueue(input: $input) { userErrors { message } } }"
-NEWEST = "{ snapshots(first: 1) { nodes { id at took faults { collector reason } redis { ...Texts } } } }\n"
-NEWEST += "fragment Texts on RedisFigures { isConnected version policy isAppendOnly isAppendOk }"
+NEWEST = """{ snapshots(first: 1) { nodes {
+    id at took faults { collector reason } redis { isConnected version policy isAppendOnly isAppendOk }
+    processes { each { kind pid seenAt pool { queries } } } } } }"""
 FIGURES = """query ($id: ID!) {
     snapshotCompare(before: $id, after: $id) { differences { metric queue after } } }"""
 
 
-def deployment(kind: str, folder: Path, every_s: float) -> Deployment:
-    """Make the product, which takes snapshots so often."""
+class Taken:
+    """A snapshot, as the API shows it."""
 
-    def environ(self: Deployment) -> dict[str, str]:
-        more = {"QUEUEQL_TASKS": "tests.system.figures.task", "QUEUEQL_SNAPSHOT_EVERY_S": str(every_s)}
-        return super(made, self).environ() | more  # type: ignore[misc]  # of the class below
+    def __init__(self, node: dict[str, Any]) -> None:
+        self.node = node
+        self.id: str = node["id"]
+        self.at_s = moment_s(node["at"])
+        self.took_s = float(node["took"].removeprefix("PT").removesuffix("S"))
+        self.processes = [
+            Shown(
+                one["kind"],
+                one["pid"],
+                round(1000 * moment_s(one["seenAt"])),
+                int(one["pool"]["queries"]) if one["pool"] else None,
+            )
+            for one in node["processes"]["each"]
+        ]
 
-    base = Embedded if kind == "embedded" else Replicated
-    made = type(f"Busy{base.__name__}", (base,), {"environ": environ})
-    found: Deployment = made(folder)
-    return found
+
+def moment_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 async def load(api: Api) -> None:
@@ -60,12 +78,25 @@ async def load(api: Api) -> None:
         await asyncio.sleep(0.08)
 
 
-async def sample_until(sources: Sources, at_s: float) -> list[Sample]:
-    samples = []
-    while time.time() < at_s:
+async def sample_until(sources: Sources, taken: asyncio.Task[Taken], since_s: float) -> list[Sample]:
+    """Sample from a moment on until some time after the snapshot was taken."""
+    samples: list[Sample] = []
+    await asyncio.sleep(since_s - time.time())
+    while not taken.done() or time.time() < taken.result().at_s + AFTER_S:
         samples.append(await sources.sample())
         await asyncio.sleep(SAMPLE_S)
     return samples
+
+
+async def until_taken(api: Api, slot_s: float) -> Taken:
+    """Wait for the snapshot of this slot."""
+    await asyncio.sleep(slot_s - time.time())
+    while time.time() < slot_s + TAKEN_S:
+        nodes = (await api.execute(NEWEST))["snapshots"]["nodes"]
+        if nodes and moment_s(nodes[0]["at"]) > slot_s - 1.0:
+            return Taken(nodes[0])
+        await asyncio.sleep(SAMPLE_S)
+    raise AssertionError(f"There is no snapshot of {slot_s}, {TAKEN_S:g} s later.")
 
 
 async def figures_of(api: Api, snapshot_id: str) -> Figures:
@@ -73,37 +104,82 @@ async def figures_of(api: Api, snapshot_id: str) -> Figures:
     return {(one["metric"], one["queue"] or ""): one["after"] for one in found}
 
 
-async def run(kind: str, minutes: float, every_s: float, folder: Path) -> int:
-    product = deployment(kind, folder, every_s)
-    wrong = 0
-    await product.start()
-    try:
-        async with aiohttp.ClientSession() as session, Sources(product) as sources:
-            api = Api(session, product.urls[0])
-            await api.until_ready()
-            await until_published(api, "quickEnqueue")
-            busy = asyncio.create_task(load(api))
-            try:
-                ends_s = time.time() + 60 * minutes
-                while (slot_s := (time.time() + BEFORE_S) // every_s * every_s + every_s) + AFTER_S <= ends_s:
-                    await asyncio.sleep(max(0.0, slot_s - BEFORE_S - time.time()))
-                    samples = await sample_until(sources, slot_s + AFTER_S)
-                    (newest,) = (await api.execute(NEWEST))["snapshots"]["nodes"]
-                    at_s = datetime.fromisoformat(newest["at"]).timestamp()
-                    assert abs(at_s - slot_s) < 1.0, f"The snapshot of {slot_s} is of {newest['at']}."
-                    findings = judge(await figures_of(api, newest["id"]), samples, at_s)
-                    wrong += show(newest, findings, len(samples), await sources.texts())
+class Check:
+    """One run of the product."""
+
+    def __init__(self, product: BusyEmbedded | BusyReplicated, every_s: float) -> None:
+        self.product = product
+        self._every_s = every_s
+        self.wrong = 0
+
+    async def run(self, minutes: float) -> None:
+        """Keep the product busy for so long, and judge each snapshot."""
+        async with aiohttp.ClientSession() as session, Sources(self.product) as sources, self._log() as log:
+            apis = [Api(session, url) for url in self.product.urls]
+            for api in apis:
+                await api.until_ready()
+            await until_published(apis[0], "quickEnqueue")
+            with self._watch() as watch:
+                busy = asyncio.gather(load(apis[0]), sources.hear())
+                try:
+                    await self._follow(apis, sources, watch, log, time.time() + 60 * minutes)
                     if busy.done():
                         busy.result()
-            finally:
-                busy.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await busy
+                finally:
+                    busy.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await busy
+
+    async def _follow(self, apis: list[Api], sources: Sources, watch: Watch, log: StatementLog, ends_s: float) -> None:
+        provocation = Provocation(self.product, apis, sources.said_s)
+        number = 0
+        while (slot_s := (time.time() + BEFORE_S) // self._every_s * self._every_s + self._every_s) + AFTER_S <= ends_s:
+            await asyncio.sleep(slot_s - BEFORE_S - time.time())
+            watch.near = True
+            async with asyncio.TaskGroup() as together:
+                together.create_task(provocation.around(slot_s, number))
+                taken = together.create_task(until_taken(apis[0], slot_s))
+                sampling = together.create_task(sample_until(sources, taken, slot_s - SAMPLED_S))
+            watch.near = False
+            one = taken.result()
+            said = outside.said_by(sources.reports, one.processes)
+            assert len(said) == len(one.processes), f"Of {one.processes} only {said} were heard."
+            ranges = self._ranges(one, said, provocation.read(), watch, log)
+            findings = judge(await figures_of(apis[0], one.id), sampling.result(), one.at_s, ranges)
+            self.wrong += show(one.node, findings, len(sampling.result()), await sources.texts())
+            watch.forget(one.at_s)
+            number += 1
+
+    def _ranges(self, one: Taken, said: Mapping[int, Said], done: Provoked, watch: Watch, log: StatementLog) -> Ranges:
+        workers = {shown.pid: shown.seen_ms / 1000 for shown in one.processes if shown.kind == "WORKER"}
+        ranges = outside.pools(watch, said, done) | outside.lateness(said, workers, done)
+        log.read()
+        ranges |= outside.statements(log, watch, said, done)
+        return ranges | outside.active(watch, one.at_s, one.took_s) if isinstance(watch, Sessions) else ranges
+
+    def _pids(self) -> list[int]:
+        return [pid for part in ("api", "services", "worker") for pid in self.product.pids(part)]
+
+    def _watch(self) -> Watch:
+        if isinstance(self.product, BusyReplicated):
+            return Sessions(self._pids, self.product.sql_url)
+        return Locks(self._pids, self.product.database)
+
+    def _log(self) -> StatementLog:
+        return (ServerLog if isinstance(self.product, BusyReplicated) else Trace)(self.product.statements)
+
+
+async def run(kind: str, minutes: float, every_s: float, folder: Path) -> int:
+    product = deployment(kind, folder, every_s)
+    check = Check(product, every_s)
+    await product.start()
+    try:
+        await check.run(minutes)
     finally:
         await product.stop()
     for fault in product.faults:
         sys.stdout.write(f"{fault}\n")
-    return 1 if wrong or product.faults else 0
+    return 1 if check.wrong or product.faults else 0
 
 
 def show(newest: dict[str, Any], findings: list[Finding], samples: int, texts: dict[str, Any]) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.system.figures.outside import Range, Ranges
 from tests.system.figures.source import Figures, Sample
 
 NEAR_S = 1.0
@@ -13,9 +15,11 @@ REPORTED = ("PROCESS_", "DATABASE_POOL_", "DATABASE_SLOW_")
 
 WITHIN: dict[str, tuple[float, float]] = {
     "DATABASE_SIZE_BYTES": (0.01, 0),
-    "DATABASE_POOL_ACTIVE": (0, 2),
-    "DATABASE_POOL_IDLE": (0, 2),
-    "DATABASE_CONNECTIONS_ACTIVE": (0, 2),
+    "DATABASE_POOL_ACTIVE": (0, 1),
+    "DATABASE_POOL_IDLE": (0, 1),
+    "DATABASE_CONNECTIONS_ACTIVE": (0, 1),
+    "DATABASE_AVERAGE_QUERY_MS": (0.1, 0),
+    "DATABASE_QUERIES_MINUTE": (0.002, 2),
     "REDIS_MEMORY_USED_BYTES": (0.02, 0),
     "REDIS_HIT_RATE": (0.01, 0),
     "REDIS_KEYS": (0, 20),
@@ -34,17 +38,6 @@ WITHIN: dict[str, tuple[float, float]] = {
 }
 """How far beyond what was sampled a figure may lie, as a part of it and beside that: between two samples it moves too,
 and what moves fast is sampled a few times a second only. Besides, jobs are recounted in history, which is behind."""
-OWN = {
-    "DATABASE_POOL_ACTIVE",
-    "DATABASE_POOL_IDLE",
-    "DATABASE_POOL_WAITING",
-    "DATABASE_QUERIES",
-    "DATABASE_QUERIES_MINUTE",
-    "DATABASE_AVERAGE_QUERY_MS",
-    "PROCESS_LOOP_LAG_MS",
-    "WORKER_STUCK",
-}
-"""Figures that may have no source outside of the processes: they count and time what they do."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +50,30 @@ class Finding:
     verdict: str
 
 
-def judge(said: Figures, samples: Sequence[Sample], at_s: float) -> list[Finding]:
-    """Hold the figures of a snapshot of that moment against what their sources said around it."""
+def judge(said: Figures, samples: Sequence[Sample], at_s: float, ranges: Ranges) -> list[Finding]:
+    """Hold the figures of a snapshot of that moment against what their sources said around it, or against `ranges`."""
     before = [one for one in samples if one.ended_s <= at_s][-1:]
     after = [one for one in samples if one.began_s > at_s][:1]
     near = [one for one in samples if at_s - NEAR_S < one.ended_s and one.began_s < at_s + NEAR_S]
     around = [one.figures for one in (*before, *near, *after)]
     ever = [one.figures for one in samples]
     return [
-        _judge(figure, value, ever if figure[0].startswith(REPORTED) else around)
+        _judge(figure, value, _range(figure, ever if figure[0].startswith(REPORTED) else around, ranges))
         for figure, value in sorted(said.items())
     ]
 
 
-def _judge(figure: tuple[str, str], value: float, samples: Sequence[Figures]) -> Finding:
-    metric, queue = figure
+def _range(figure: tuple[str, str], samples: Sequence[Figures], ranges: Ranges) -> Range | None:
     seen = [sample[figure] for sample in samples if figure in sample]
-    if not seen:
-        return Finding(metric, queue, value, None, None, "the process's own" if metric in OWN else "NO SOURCE")
+    return ranges.get(figure) or ((min(seen), max(seen)) if seen else None)
+
+
+def _judge(figure: tuple[str, str], value: float, source: Range | None) -> Finding:
+    metric, queue = figure
+    if source is None:
+        return Finding(metric, queue, value, None, None, "NO SOURCE")
     part, beside = WITHIN.get(metric, (0.0, 0.0))
-    least, most = min(seen), max(seen)
+    least, most = source
     right = least * (1 - part) - beside <= value <= most * (1 + part) + beside
     return Finding(metric, queue, value, least, most, "ok" if right else "WRONG")
 
@@ -87,7 +84,7 @@ def table(findings: Sequence[Finding]) -> str:
     for one in findings:
         source = "" if one.least is None else _shown(one.least)
         if one.least != one.most:
-            source += f" to {_shown(one.most or 0)}"
+            source += " or more" if one.most == math.inf else f" to {_shown(one.most or 0)}"
         name = f"{one.metric} ({one.queue})" if one.queue else one.metric
         rows.append((name, _shown(one.value), source, one.verdict))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -18,10 +18,13 @@ import redis.asyncio
 
 from jobs.broker import keys
 from jobs.event import Position
+from jobs.snapshot import ProcessFigures
 from tests.system.chaos.deployment import Deployment
-from tests.system.chaos.replicated import Replicated
+from tests.system.figures.deployment import BusyEmbedded, BusyReplicated
 
 Figures = dict[tuple[str, str], float]
+
+HEAR_S = 0.05
 
 _PARTS = ("api", "services", "worker")
 _STATES = {
@@ -42,7 +45,7 @@ _ATTEMPTS = (
 )
 _OTHERS = (
     "SELECT (SELECT count(*) FROM job WHERE state = 'DEAD' AND finished_ms >= {since_ms:d}) AS dead,"
-    " (SELECT COALESCE(sum(count), 0) FROM slow_query) AS slow, (SELECT position FROM recorder) AS position"
+    " (SELECT COALESCE(sum(count), 0) FROM slow_query) AS slow"
 )
 _SERVER = (
     "SELECT pg_database_size(current_database()) AS size, count(*) AS all,"
@@ -76,9 +79,11 @@ class Sources:
         self._redis = redis.asyncio.Redis.from_url(deployment.redis_url)
         self._postgres: asyncpg.Connection | None = None
         self._busy: dict[int, tuple[float, float]] = {}
+        self.reports: dict[int, dict[int, ProcessFigures]] = {}
+        """What each process has said of itself, by when it did (by the clock of Redis, in milliseconds)."""
 
     async def __aenter__(self) -> Sources:
-        if isinstance(self._deployment, Replicated):
+        if isinstance(self._deployment, BusyReplicated):
             self._postgres = await asyncpg.connect(self._deployment.sql_url, server_settings={"jit": "off"})
         return self
 
@@ -90,8 +95,7 @@ class Sources:
     async def sample(self) -> Sample:
         """Ask all of them once."""
         began_s = time.time()
-        position, figures = await self._sql()
-        figures |= await self._of_redis(position)
+        figures = await self._behind() | await self._sql() | await self._of_redis()
         figures |= await asyncio.to_thread(self._processes)
         return Sample(began_s, time.time(), figures)
 
@@ -109,7 +113,7 @@ class Sources:
 
     # SQL
 
-    async def _sql(self) -> tuple[Position, Figures]:
+    async def _sql(self) -> Figures:
         since_ms = (int(time.time() * 1000) // 60_000 - 59) * 60_000
         texts = [_COUNTS, _ATTEMPTS.format(since_ms=since_ms), _OTHERS.format(since_ms=since_ms)]
         if self._postgres is not None:
@@ -125,7 +129,7 @@ class Sources:
             figures[("WORKER_AVERAGE_RUN_MS", "")] = float(attempts["average"])
         figures[("ERROR_DEAD_HOUR", "")] = others["dead"]
         figures[("DATABASE_SLOW_QUERIES", "")] = float(others["slow"])
-        return Position.parse(others["position"]), figures
+        return figures
 
     def _read(self, texts: Sequence[str]) -> list[list[Any]]:
         with closing(sqlite3.connect(self._file, timeout=10)) as database:
@@ -134,7 +138,8 @@ class Sources:
 
     @property
     def _file(self) -> Path:
-        return Path(self._deployment.data) / "queueql.db"  # type: ignore[attr-defined]  # of the embedded one
+        assert isinstance(self._deployment, BusyEmbedded)
+        return self._deployment.database
 
     def _sqlite_file(self) -> Figures:
         wal = self._file.with_name(f"{self._file.name}-wal")
@@ -168,13 +173,12 @@ class Sources:
 
     # Redis
 
-    async def _of_redis(self, position: Position) -> Figures:
+    async def _of_redis(self) -> Figures:
         info = await self._redis.info()
         hits, misses = info["keyspace_hits"], info["keyspace_misses"]
         held = [
             await self._redis.scard(keys.held(one.decode())) for one in await self._redis.zrange(keys.LEASES, 0, -1)
         ]
-        events, lag_ms = await self._behind(position)
         return {
             ("REDIS_UPTIME_S", ""): info["uptime_in_seconds"],
             ("REDIS_MEMORY_USED_BYTES", ""): info["used_memory"],
@@ -183,8 +187,6 @@ class Sources:
             ("REDIS_CONNECTIONS", ""): info["connected_clients"],
             ("REDIS_OPERATIONS_PER_S", ""): info["instantaneous_ops_per_sec"],
             ("REDIS_EVICTED", ""): info["evicted_keys"],
-            ("RECORDER_LAG_EVENTS", ""): events,
-            ("RECORDER_LAG_MS", ""): lag_ms,
             ("RECORDER_STREAM_ENTRIES", ""): await self._redis.xlen(keys.EVENTS),
             ("RECORDER_STREAM_BYTES", ""): await self._redis.memory_usage(keys.EVENTS, samples=0) or 0,
             ("WORKER_TOTAL", ""): len(held),
@@ -193,14 +195,35 @@ class Sources:
             ("WORKER_RUNNING", ""): sum(held),
         }
 
-    async def _behind(self, position: Position) -> tuple[int, float]:
+    async def hear(self) -> None:
+        """Note what the processes say of themselves, whenever they say it."""
+        while True:
+            for name in await self._redis.zrange(keys.PROCESSES, 0, -1):
+                seen, text = await self._redis.hmget(keys.process(name.decode()), ["seen", "figures"])
+                if text:
+                    said = msgspec.json.decode(text, type=ProcessFigures)
+                    self.reports.setdefault(said.pid, {})[int(seen)] = said
+            await asyncio.sleep(HEAR_S)
+
+    def said_s(self, pid: int) -> float:
+        """Tell when a process last said how it is."""
+        return max(self.reports.get(pid, {0: None})) / 1000
+
+    async def _behind(self) -> Figures:
+        text = "SELECT position FROM recorder"
+        if self._postgres is not None:
+            said = await self._postgres.fetchval(text)
+        else:
+            (((said,),),) = await asyncio.to_thread(self._read, [text])
+        position = Position.parse(said)
         page = await self._redis.xrange(keys.EVENTS, min=position.entry)
         behind = [(one.decode(), fields) for one, fields in page if one.decode() != position.entry]
-        if not behind:
-            return 0, 0.0
-        seconds, micros = await self._redis.time()
-        age = seconds * 1000 + micros // 1000 - int(behind[0][0].partition("-")[0])
-        return sum(len(msgspec.msgpack.decode(fields[b"e"], type=_Entry).events) for _, fields in behind), age
+        events, lag_ms = 0, 0.0
+        if behind:
+            seconds, micros = await self._redis.time()
+            lag_ms = seconds * 1000 + micros // 1000 - int(behind[0][0].partition("-")[0])
+            events = sum(len(msgspec.msgpack.decode(fields[b"e"], type=_Entry).events) for _, fields in behind)
+        return {("RECORDER_LAG_EVENTS", ""): events, ("RECORDER_LAG_MS", ""): lag_ms}
 
     # /proc
 

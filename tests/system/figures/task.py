@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
+from pathlib import Path
 
 from jobs import Context, task
 from jobs.retry import fixed
+
+VARIABLE = "FIGURES_BLOCKED"
+"""Path of the file in which a task notes when it blocked its process: process id, begin and end."""
 
 
 @task(queue="fast")
@@ -28,3 +34,12 @@ async def flaky(ctx: Context) -> None:
 @task(queue="fast", max_attempts=1)
 async def failing() -> None:
     raise ValueError("as planned")
+
+
+@task(queue="slow")
+async def block(seconds: float) -> None:
+    """Do what a task must not do: hold up everything else in its process."""
+    begun_s = time.time()
+    time.sleep(seconds)  # noqa: ASYNC251  # as its name says
+    with Path(os.environ[VARIABLE]).open("a") as file:  # noqa: ASYNC230  # as above
+        file.write(f"{os.getpid()} {begun_s} {time.time()}\n")
