@@ -13,17 +13,24 @@ from jobs.metric import SeriesPoint, SeriesRequest
 from jobs.page import Direction, Page, PageRequest
 from jobs.snapshot import JobFigures, QueueFigures, QueueSection, Snapshot
 from jobs.store.cursor import Cursors, Keyset
-from jobs.store.database import Database, Dialect, Row
+from jobs.store.database import Database, Dialect, Row, among, array
 from jobs.store.where import Query
 
 SECTIONS = ("queues", "workers", "database", "redis", "notifications", "recorder", "processes", "errors")
 """The sections that have a column each, of JSON."""
-SERIES_MAX = 3_000
-"""Snapshots that a series looks at, evenly spread where there are more: ten days of them, one every five minutes."""
+SERIES_MAX = 2_000
+"""Snapshots that a series looks at, evenly spread where there are more: a week of them, one every five minutes."""
+QUEUE_SERIES_MAX = 1_000
+"""The same for the series of one queue, which has to read through all queues."""
+TOTAL_MAX = 500
+"""Characters in which the total of a section is found, which stands at its beginning."""
 
 _NAMES = f"id, at_ms, took_ms, {', '.join(SECTIONS)}, faults"
 _SELECT = f"SELECT {_NAMES} FROM system_health_snapshots"  # noqa: S608  # names of our own columns
-_COUNT = "SELECT count(*) AS n FROM system_health_snapshots WHERE at_ms >= $1 AND at_ms < $2"
+_ENDS = (
+    "SELECT (SELECT id FROM system_health_snapshots WHERE at_ms >= $1 ORDER BY at_ms LIMIT 1) AS first,"
+    " (SELECT id FROM system_health_snapshots WHERE at_ms < $2 ORDER BY at_ms DESC LIMIT 1) AS last"
+)
 _INSERT = (
     f"INSERT INTO system_health_snapshots (slot_ms, at_ms, took_ms, {', '.join(SECTIONS)}, faults, error_count)"  # noqa: S608  # as above
     f" VALUES ({', '.join(f'${number}' for number in range(1, len(SECTIONS) + 6))}) ON CONFLICT (slot_ms) DO NOTHING"
@@ -109,20 +116,27 @@ class Snapshots:
     async def series(self, asked: SeriesRequest) -> list[SeriesPoint]:
         """Return a figure over time; steps in which it is not known are left out.
 
-        Of more than SERIES_MAX snapshots every second, third ... is looked at.
+        Of more than SERIES_MAX snapshots, or QUEUE_SERIES_MAX, every second, third ... is looked at.
         """
-        counted = await self._database.fetch(_COUNT, (asked.since_ms, asked.until_ms))
-        values: list[Any] = [asked.since_ms, asked.until_ms, asked.step_ms, -(-counted[0]["n"] // SERIES_MAX) or 1]
+        dialect = self._database.dialect
+        values: list[Any] = [asked.since_ms, asked.until_ms, asked.step_ms]
         section, *place = asked.metric.place
         if asked.queue is None:
-            figure = _path(self._database.dialect, section, place)
+            figure, most = _path(dialect, section, place), SERIES_MAX
         else:
-            figure, value = _of_queue(self._database.dialect, asked.queue, place[-1])
+            (figure, value), most = _of_queue(dialect, asked.queue, place[-1]), QUEUE_SERIES_MAX
             values.append(value)
+        (ends,) = await self._database.fetch(_ENDS, (asked.since_ms, asked.until_ms))
+        if ends["first"] is None or ends["last"] is None:
+            return []
+        # By their ids, so that those in between are not even read.
+        ids = range(ends["first"], ends["last"] + 1, -(-(ends["last"] + 1 - ends["first"]) // most) or 1)
+        values.append(array(dialect, ids))
         sql = (
             # Materialized: both databases would read the JSON once for each of the sums.
             f"WITH measured AS MATERIALIZED (SELECT (at_ms - $1) / $3 AS step, {figure} AS figure"  # noqa: S608  # names of our own columns and figures
-            " FROM system_health_snapshots WHERE at_ms >= $1 AND at_ms < $2 AND id % $4 = 0)"
+            f" FROM system_health_snapshots WHERE {among(dialect, 'id', len(values), 'bigint')}"
+            " AND at_ms >= $1 AND at_ms < $2)"
             " SELECT step, count(*) AS number, avg(figure) AS average, min(figure) AS least, max(figure) AS most"
             " FROM measured WHERE figure IS NOT NULL GROUP BY step ORDER BY step"
         )
@@ -140,20 +154,41 @@ class Snapshots:
 
 
 def _path(dialect: Dialect, column: str, names: Sequence[str]) -> str:
+    """Write a figure of a section. Its total is read without the rest, which may be long."""
+    *total, figure = names
+    if not total:
+        return _field(dialect, column, figure)
     if dialect == "postgres":
-        return f"({column}::jsonb #>> '{{{','.join(names)}}}')::double precision"
-    return f"json_extract({column}, '$.{'.'.join(names)}')"
+        behind = f"split_part(left({column}, {TOTAL_MAX}), '{{\"total\":', 2)"
+        return _field(dialect, _object(behind), figure)
+    piece = f"substr({column}, 10, instr({column}, '}}') - 9)"
+    return f"CASE WHEN substr({column}, 1, 10) = '{{\"total\":{{' THEN {_field(dialect, piece, figure)} END"
 
 
 def _of_queue(dialect: Dialect, queue: str, figure: str) -> tuple[str, str]:
-    """Write the figure of a queue; return it with its parameter, the fifth."""
+    """Write the figure of a queue; return it with its parameter, the fourth."""
     if dialect == "postgres":
-        return f"(queues::jsonb -> 'each' -> $5::text ->> '{figure}')::double precision", queue
+        if queue == "each":  # as the object is named that all of them are in
+            return f"(queues::json -> 'each' -> $4::text ->> '{figure}')::double precision", queue
+        # No string of JSON has a quote with a comma or bracket before it.
+        behind = "COALESCE(NULLIF(split_part(queues, ',' || $4, 2), ''), split_part(queues, ':{' || $4, 2))"
+        return _field(dialect, _object(behind), figure), f"{_encode(queue).decode()}:"
     if _PLAIN.fullmatch(queue):
-        return "json_extract(queues, $5)", f'$.each."{queue}".{figure}'
+        return "json_extract(queues, $4)", f'$.each."{queue}".{figure}'
     # A path of SQLite cannot hold every name.
-    sql = f"(SELECT json_extract(value, '$.{figure}') FROM json_each(queues, '$.each') WHERE key = $5)"  # noqa: S608  # names of our own figures
+    sql = f"(SELECT json_extract(value, '$.{figure}') FROM json_each(queues, '$.each') WHERE key = $4)"  # noqa: S608  # names of our own figures
     return sql, queue
+
+
+def _object(text: str) -> str:
+    """Write the object that a text of PostgreSQL begins with, which has no other in it; null where there is none."""
+    return f"NULLIF(split_part({text}, '}}', 1), '') || '}}'"
+
+
+def _field(dialect: Dialect, text: str, name: str) -> str:
+    if dialect == "postgres":
+        return f"(({text})::json ->> '{name}')::double precision"
+    return f"json_extract({text}, '$.{name}')"
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -112,6 +112,16 @@ async def test_a_queue_has_a_series_of_its_own(store: Store, queue: str, factor:
     assert await store.snapshots.series(asked(Metric.QUEUE_DEAD, 0, 10_000, 60_000, queue)) == []
 
 
+@pytest.mark.parametrize("name", ["each", "total", "a,", 'a,"b', "b"])
+async def test_a_queue_is_found_whatever_the_names_of_others(store: Store, name: str) -> None:
+    names = ["a", 'x"b', 'a,"b', "a,", "each", "total", "waiting"]
+    each = tuple(QueueFigures(name=one, waiting=number) for number, one in enumerate(names))
+    queues = QueueSection(total=JobFigures(waiting=99), each=each)
+    await store.snapshots.add(Snapshot(at_ms=5, took_ms=1, queues=queues), 5)
+    series = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10, 10, name))
+    assert [one.most for one in series] == ([names.index(name)] if name in names else [])
+
+
 async def test_of_very_many_snapshots_some_are_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(store, list(range(1_000, 1_100)))
     monkeypatch.setattr("jobs.store.snapshot.SERIES_MAX", 30)
