@@ -18,8 +18,19 @@ from jobs.process import ends_with_parent, signal_group
 TIMEOUT_S = 12 * 3600.0
 """Of a program that makes or restores a copy. A server that has gone silent is given up by TCP before that."""
 _VERSION_S = 10.0
+_KILLED_S = 5.0
 _CHUNK = 1 << 18
 _SAID_MAX = 65_536
+
+
+class ProgramFailed(BackupFailed):
+    """A program has ended with an exit code that is not 0, or by a signal (a negative one)."""
+
+    def __init__(self, program: str, exit_code: int, fault: str) -> None:
+        super().__init__(f"{program} has failed with exit code {exit_code} ({fault}).")
+        self.program = program
+        self.ended_with = exit_code
+        self.fault = fault
 
 
 async def major_version(program: str) -> int:
@@ -37,7 +48,7 @@ async def major_version(program: str) -> int:
 
 async def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run a program to its end. Raises BackupFailed with the last that it said."""
-    async with _started(argv, environ) as process:
+    async with _bounded(argv[0]), _started(argv, environ) as process:
         await _finished(argv[0], process)
 
 
@@ -46,12 +57,12 @@ async def feed(
 ) -> None:
     """Let one program read `before`, then what another one writes, and `after` once that one has ended well.
 
-    Raises BackupFailed with the last that either said; `after` was not read then, or not to its end.
+    Raises BackupFailed, ProgramFailed with the last that either said; `after` was not read then, or not to its end.
     """
     async with (
+        _bounded(f"{source[0]} and {sink[0]}"),
         _started(sink, environ, stdin=PIPE) as reading,
         _started(source, environ, stdout=PIPE) as writing,
-        asyncio.timeout(TIMEOUT_S),
     ):
         assert reading.stdin  # noqa: S101  # asked for above
         assert writing.stdout  # noqa: S101  # as above
@@ -70,14 +81,23 @@ async def feed(
 async def _finished(program: str, process: Process) -> None:
     assert process.stderr  # noqa: S101  # asked for below
     said = b""
-    async with asyncio.timeout(TIMEOUT_S):
-        while chunk := await process.stderr.read(_CHUNK):
-            said = (said + chunk)[-_SAID_MAX:]
-        code = await process.wait()
+    while chunk := await process.stderr.read(_CHUNK):
+        said = (said + chunk)[-_SAID_MAX:]
+    code = await process.wait()
     if code:
         lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
         fault = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing")
-        raise BackupFailed(f"{program} has failed with exit code {code} ({fault.strip()[:500]}).")
+        raise ProgramFailed(program, code, fault.strip()[:500])
+
+
+@asynccontextmanager
+async def _bounded(programs: str) -> AsyncIterator[None]:
+    """Outside of what starts the programs, so that killing them is a part of it."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise BackupFailed(f"Time is up: {programs} took longer than {TIMEOUT_S / 3600:g} hours.") from None
 
 
 @asynccontextmanager
@@ -106,4 +126,7 @@ async def _started(
     finally:
         if process.returncode is None:
             signal_group(process, signal.SIGKILL)
-            await process.wait()
+            # `wait` waits for the pipes too, and one that nobody reads from has no end while it is full.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILLED_S):
+                    await process.communicate()
