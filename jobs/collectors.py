@@ -19,8 +19,9 @@ from jobs.broker.process import Processes
 from jobs.clock import Clock
 from jobs.errors import QueueQLError, StoreUnavailable
 from jobs.line import Lines, Queue
+from jobs.pool import with_pools
 from jobs.roster import Roster
-from jobs.section import error_figures, process_section, queue_section, with_pools, with_workers, worker_figures
+from jobs.section import error_figures, process_section, queue_section, with_workers, worker_figures
 from jobs.snapshot import RecorderFigures, RedisFigures, Snapshot
 from jobs.store import Store
 from jobs.store.sums import Ended

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from jobs.job import State
 from jobs.line import Queue
 from jobs.roster import Worker
 from jobs.snapshot import (
     QUEUES_MAX,
-    DatabaseFigures,
     ErrorFigures,
     JobFigures,
-    PoolFigures,
     ProcessFigures,
     ProcessKind,
     ProcessSection,
@@ -117,29 +113,6 @@ def process_section(processes: Sequence[ProcessFigures] | None) -> ProcessSectio
     return ProcessSection(total=total, each=tuple(processes))
 
 
-def with_pools(database: DatabaseFigures | None, processes: Sequence[ProcessFigures] | None) -> DatabaseFigures | None:
-    """Add the connections of all processes together, as far as they said how many they have."""
-    pools = [one.pool for one in processes or () if one.pool is not None]
-    if database is None or not pools:
-        return database
-    return msgspec.structs.replace(
-        database,
-        pool_size=sum(pool.size for pool in pools),
-        pool_active=sum(pool.active for pool in pools),
-        pool_idle=sum(pool.idle for pool in pools),
-        pool_waiting=sum(pool.waiting for pool in pools),
-        queries=sum(pool.queries for pool in pools),
-        slow_queries=sum(pool.slow_queries for pool in pools),
-        queries_minute=sum(pool.queries_minute for pool in pools),
-        average_query_ms=_average(pools),
-    )
-
-
 def error_figures(hour: Hour | None) -> ErrorFigures | None:
     """Say what went wrong for good."""
     return None if hour is None else ErrorFigures(dead_hour=hour.dead)
-
-
-def _average(pools: Sequence[PoolFigures]) -> float | None:
-    number = sum(pool.queries_minute for pool in pools)
-    return sum(pool.queries_minute * (pool.average_query_ms or 0) for pool in pools) / number if number else None

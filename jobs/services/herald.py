@@ -16,9 +16,10 @@ from jobs.broker.process import Processes
 from jobs.clock import Clock, new_id, now_ms
 from jobs.errors import BrokerUnavailable, EpochChanged
 from jobs.patience import Patience
+from jobs.pool import pool_figures
 from jobs.probe import STUCK_S, Health
 from jobs.services.base import Loop
-from jobs.snapshot import PoolFigures, ProcessFigures, ProcessKind
+from jobs.snapshot import ProcessFigures, ProcessKind
 from jobs.store import Store
 from jobs.version import version
 
@@ -117,25 +118,9 @@ class Herald(Loop):
 
     def _now(self) -> ProcessFigures:
         lag_s, self._lag_s = self._lag_s, 0.0
-        said = msgspec.structs.replace(self._figures, pool=_pool(self._store), faults=self._faults)
+        said = msgspec.structs.replace(self._figures, pool=pool_figures(self._store.figures()), faults=self._faults)
         if self._process is None:
             return said
         with self._process.oneshot():
             cpu, memory = self._process.cpu_percent() / 100, self._process.memory_info().rss
         return msgspec.structs.replace(said, cpu=cpu, memory_bytes=memory, loop_lag_ms=round(1000 * lag_s))
-
-
-def _pool(store: Store) -> PoolFigures:
-    figures = store.figures()
-    pool, ever, lately = figures.pool, figures.since_start, figures.statements
-    return PoolFigures(
-        size=pool.size,
-        size_max=pool.max,
-        active=pool.active,
-        idle=pool.idle,
-        waiting=pool.waiting,
-        queries=ever.count,
-        slow_queries=ever.slow,
-        queries_minute=lately.count,
-        average_query_ms=lately.average_ms,
-    )
