@@ -23,6 +23,8 @@ OTHERS = 4
 """Queries that an API process makes of its own accord at a time, at most."""
 WAITS = 4
 """How many times as long as one with nothing else to do a busy process may wait for an answer that is there."""
+SELDOM = 1 / 2_500
+"""Part of all answers of PostgreSQL that are there long before a process on a busy machine comes to take them."""
 PYTHON_MS = 0.2
 """What Python needs around a statement of SQLite, where it has to wait for its interpreter."""
 LATE_S = 0.3
@@ -103,7 +105,8 @@ def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], done: 
         all_ms = [ms for each in of for ms in each.between(0, until_s[1])]
         halted = [span for span in (*done.frozen, *done.blocked) if span.pid == pid]
         under_way = sum(len(each.between(span.begun_s - 0.05, span.ended_s)) for each in of for span in halted)
-        slow.append((sum(ms >= SLOW_MS for ms in all_ms), sum(ms >= SLOW_MS / 2 for ms in all_ms) + under_way))
+        late = sum(ms >= SLOW_MS / 2 for ms in all_ms) + under_way + round(SELDOM * len(all_ms))
+        slow.append((sum(ms >= SLOW_MS for ms in all_ms), late))
     average = sum(ms for ms, _ in took) / max(1, sum(number for _, number in took))
     beyond_ms = WAITS * _beyond_ms(log, watch) if isinstance(watch, Sessions) else PYTHON_MS
     return {
@@ -135,7 +138,7 @@ def lateness(said: Mapping[int, Said], workers: Mapping[int, float], done: Provo
         seen_s = workers.get(span.pid)
         if seen_s is not None and span.begun_s + 1.0 + LOOK_S + LATE_S < seen_s < span.ended_s:
             stuck += 1
-            lags.append((seen_s - span.begun_s - LOOK_S, seen_s - span.begun_s + LATE_S))
+            lags.append((seen_s - span.begun_s - LOOK_S - LATE_S, seen_s - span.begun_s + LATE_S))
     for pid, one in said.items():
         before_s = one.at_s - 5.0  # its report before this one came then, or half a second earlier
         for span in done.frozen:
