@@ -21,7 +21,7 @@ from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse
 from jobs.store.describe import Described, newest
 from jobs.store.faults import connecting, postgres_faults
 from jobs.store.postgres import CONNECT_S
-from jobs.store.program import feed, major_version, run
+from jobs.store.program import ProgramFailed, feed, major_version, run
 
 SCRATCH = "queueql_verify_"
 _SCRATCH_MAX_S = 86_400
@@ -30,6 +30,10 @@ _OTHERS = (
     " AND backend_type = 'client backend'"
 )
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1::text[])"
+_REFUSES = {"pg_restore": 1, "psql": 3}
+"""Exit codes: the copy cannot be read; a statement of it has failed. psql has lost its connection with 2."""
+_NOT_ITS_FAULT = re.compile(r"\bERROR:  5[378]")
+"""SQLSTATEs of a server that has no room or memory, is being stopped, or whose disk fails."""
 _BEGIN = "BEGIN;\nSET LOCAL lock_timeout = '10s';\n"
 _END = """
 RESET search_path;
@@ -75,7 +79,8 @@ async def check_unused(url: str) -> None:
 async def put(url: str, copy: Path, described: Described, *, epoch_min: int, force: bool = False) -> None:
     """Replace the tables by those of the copy, in one transaction; it counts their rows before it commits.
 
-    `force` ends the connections of others. Raises BackupFailed, StoreUnavailable: everything is as it was then.
+    `force` ends the connections of others. Everything is as it was where it raises BackupInvalid for what PostgreSQL
+    does not take, BackupFailed or StoreUnavailable.
     """
     async with _connected(url) as connection:
         await _check_program("pg_restore", connection)
@@ -84,13 +89,19 @@ async def put(url: str, copy: Path, described: Described, *, epoch_min: int, for
         there = set((await _describe(connection)).counts) | set(described.counts)
     checks = " ".join(_CHECK.format(table=_name(table), count=count) for table, count in described.counts.items())
     drops = "".join(f"DROP TABLE IF EXISTS {_name(table)};\n" for table in sorted(there))
-    await feed(
-        ["pg_restore", "--no-owner", "--no-privileges", "--file=-", str(copy)],
-        ["psql", "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", f"--dbname={_without_password(url)}"],
-        before=_BEGIN + drops,
-        after=_END.format(checks=checks, epoch=int(epoch_min)),
-        environ=_environ(url),
-    )
+    options = ["-X", "-q", "-w", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]
+    try:
+        await feed(
+            ["pg_restore", "--no-owner", "--no-privileges", "--file=-", str(copy)],
+            ["psql", *options, f"--dbname={_without_password(url)}"],
+            before=_BEGIN + drops,
+            after=_END.format(checks=checks, epoch=int(epoch_min)),
+            environ=_environ(url),
+        )
+    except ProgramFailed as error:
+        if error.ended_with == _REFUSES[error.program] and not _NOT_ITS_FAULT.search(error.fault):
+            raise BackupInvalid(f"The backup cannot be restored: {error}") from error
+        raise
 
 
 async def epoch(url: str) -> int:
@@ -110,10 +121,7 @@ async def check(url: str, copy: Path, described: Described) -> Described:
     async with _connected(url) as connection:
         await _check_program("pg_restore", connection)
     async with _scratch(url) as scratch:
-        try:
-            await put(scratch, copy, described, epoch_min=0)
-        except BackupFailed as error:
-            raise BackupInvalid(f"The backup cannot be restored: {error}") from error
+        await put(scratch, copy, described, epoch_min=0)
         async with _connected(scratch) as connection:
             return await _describe(connection)
 

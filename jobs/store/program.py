@@ -21,6 +21,7 @@ _VERSION_S = 10.0
 _KILLED_S = 5.0
 _CHUNK = 1 << 18
 _SAID_MAX = 65_536
+_FAULT = re.compile(r"\b(error|fatal): ", re.IGNORECASE)
 
 
 class ProgramFailed(BackupFailed):
@@ -86,7 +87,7 @@ async def _finished(program: str, process: Process) -> None:
     code = await process.wait()
     if code:
         lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-        fault = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing")
+        fault = next((line for line in lines if _FAULT.search(line)), lines[-1] if lines else "it said nothing")
         raise ProgramFailed(program, code, fault.strip()[:500])
 
 

@@ -354,9 +354,34 @@ class TestPostgres:
         )
         (tmp_path / "pg_restore").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        with pytest.raises(BackupFailed, match="pg_restore has failed" if code else "psql has failed"):
+        with pytest.raises(BackupInvalid, match="pg_restore has failed" if code else "psql has failed"):
             await backup.restore(database_url, file)
         assert len(await ids_of(database_url)) == 101
+
+    @pytest.mark.parametrize(
+        ("said", "invalid"),
+        [
+            ("FATAL:  57P01: terminating connection due to administrator command' >&2; exit 2 #", False),
+            ("ERROR:  53100: could not extend file: No space left on device' >&2; exit 3 #", False),
+            ('ERROR:  42704: type "mood" does not exist\' >&2; exit 3 #', True),
+        ],
+    )
+    async def test_a_backup_is_not_to_blame_for_the_server(
+        self,
+        database_url: str,
+        file: Path,
+        *,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        said: str,
+        invalid: bool,
+    ) -> None:
+        await backup.make(database_url, file)
+        (tmp_path / "psql").write_text(f"#!/bin/sh\nhead -n 9 >/dev/null; echo 'psql:<stdin>:9: {said}\n")
+        (tmp_path / "psql").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(BackupInvalid if invalid else BackupFailed, match="psql has failed with exit code"):
+            await backup.verify(database_url, file)
 
     async def test_a_user_that_may_make_no_database_is_told(
         self, database_url: str, file: Path, postgres_server: PostgresServer
