@@ -107,7 +107,7 @@ class DatabaseFigures(msgspec.Struct, frozen=True, kw_only=True):
     connections: int | None = None
     """PostgreSQL: to this database, everybody's (pg_stat_activity)."""
     connections_active: int | None = None
-    """PostgreSQL: those that run a statement."""
+    """PostgreSQL: those that run a statement, without those that collect figures."""
     connections_max: int | None = None
     """PostgreSQL: what the server allows."""
     pool_size: int | None = None
