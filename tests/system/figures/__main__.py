@@ -172,8 +172,8 @@ class Check:
 async def run(kind: str, minutes: float, every_s: float, folder: Path) -> int:
     product = deployment(kind, folder, every_s)
     check = Check(product, every_s)
-    await product.start()
     try:
+        await product.start()
         await check.run(minutes)
     finally:
         await product.stop()
