@@ -28,7 +28,10 @@ def lookout(client: Client, streams: Streams) -> Lookout:
         stopping = streams.stopping
         return [Part("server", not stopping, "The server stops." if stopping else "The server answers.")]
 
-    return Lookout(client.health, others=client.fleet.health, at_once=server)
+    async def beyond() -> list[Part]:
+        return [*await client.fleet.health(), client.feed.reading()]
+
+    return Lookout(client.health, others=beyond, at_once=server)
 
 
 class Health:

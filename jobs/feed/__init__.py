@@ -21,6 +21,7 @@ from jobs.job import LogLevel
 from jobs.line import Lines
 from jobs.newest import Newest
 from jobs.page import Direction
+from jobs.probe import STUCK_S, Health
 from jobs.recent import Recent
 from jobs.roster import Roster
 from jobs.snapshot import Snapshot
@@ -62,6 +63,18 @@ class Feed:
         self._roll_call = RollCall(Roster(broker))
         self._health = HealthStates(present)
         self._snapshots = SnapshotStates(store)
+        readers = (
+            self._watches, self._recorded, self._lists, self._queues, self._roll_call, self._health, self._snapshots,
+        )  # fmt: skip
+        self.duties = [reader.duty for reader in readers]
+        """Of all that read states for subscribers; the hub is not one of them."""
+
+    def reading(self) -> Health:
+        """Tell whether states are read for those who wait for them."""
+        still = ", ".join(duty.name for duty in self.duties if duty.still_s > STUCK_S)
+        if still:
+            return Health("subscriptions", False, f"Readers that stand still, whose subscribers wait: {still}.")
+        return Health("subscriptions", True, "States are read for whoever waits for them.")
 
     def job_events(
         self, viewer: Viewer, where: JobWhere | None = None, after: str | None = None, job_ids: Collection[str] = ()

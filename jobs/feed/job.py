@@ -11,6 +11,7 @@ import structlog
 from jobs.broker import PositionedEvent
 from jobs.ending import end
 from jobs.errors import NotFound, QueueQLError
+from jobs.feed.duty import Duty
 from jobs.feed.hub import Hub
 from jobs.job import FINAL, Job
 from jobs.newest import Newest
@@ -33,6 +34,7 @@ class Watches:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self.duty = Duty("watches")
         hub.listen(self)
 
     @property
@@ -51,6 +53,7 @@ class Watches:
         """Tell the subscription from now on what its job has become."""
         self._watched.setdefault(subscription.job_id, weakref.WeakSet()).add(subscription)
         if self._task is None or self._task.done():
+            self.duty.start()
             self._task = asyncio.create_task(self._run(), name="feed watches")
         self._hub.wake()
 
@@ -78,6 +81,7 @@ class Watches:
     def _change(self, job_ids: set[str]) -> None:
         if job_ids:
             self._changed |= job_ids
+            self.duty.owe()
             self._wake.set()
 
     async def close(self) -> None:
@@ -93,6 +97,7 @@ class Watches:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self.duty.move()
             changed, self._changed = self._changed, set()
             try:
                 await self._tell(changed)
@@ -103,6 +108,7 @@ class Watches:
                 await self._try_again(changed, "a fault")
             else:
                 self._failing = False
+                self.duty.rest(PAUSE_S, more=self._wake.is_set())
                 await asyncio.sleep(PAUSE_S)
 
     async def _tell(self, job_ids: set[str]) -> None:
@@ -116,7 +122,9 @@ class Watches:
         if not self._failing:
             self._failing = True
             log.warning("feed.watch_waits", jobs=len(job_ids), reason=reason)
+        self.duty.rest(RETRY_S, more=True)
         await asyncio.sleep(RETRY_S)
+        self.duty.rest(0.0, more=self._wake.is_set())
         self._change(job_ids & self._watched.keys())
 
 

@@ -12,6 +12,7 @@ from jobs.broker import PositionedEvent
 from jobs.ending import end
 from jobs.errors import QueueQLError
 from jobs.event import START, Position
+from jobs.feed.duty import Duty
 from jobs.feed.hub import Hub
 from jobs.store import Store
 
@@ -48,6 +49,7 @@ class Recorded:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self.duty = Duty("recorded")
         hub.listen(self)
 
     @property
@@ -68,6 +70,7 @@ class Recorded:
             self._heard = max(self._heard, self._hub.position)
             self._note(job_ids)
         if self._task is None or self._task.done():
+            self.duty.start()
             self._task = asyncio.create_task(self._run(), name="feed recorded")
         self._hub.wake()
 
@@ -81,12 +84,14 @@ class Recorded:
         """Anything may have happened."""
         self._heard = max(self._heard, self._hub.position or START)
         self._any = True
+        self.duty.owe()
         self._wake.set()
 
     def _note(self, job_ids: set[str] | frozenset[str]) -> None:
         self._jobs |= job_ids
         if len(self._jobs) > JOBS_MAX:
             self._any, self._jobs = True, set()
+        self.duty.owe()
         self._wake.set()
 
     async def close(self) -> None:
@@ -111,16 +116,20 @@ class Recorded:
                 await self._try_again(job_ids, "a fault")
             else:
                 self._failing = False
+                self.duty.rest(LOOK_S, more=self._wake.is_set())
                 await asyncio.sleep(LOOK_S)
 
     async def _until(self, target: Position) -> None:
-        while await self._store.history.position() < target:  # noqa: ASYNC110  # what is waited for is in the database
+        self.duty.move()
+        while await self._store.history.position() < target:
             await asyncio.sleep(LOOK_S)
+            self.duty.move()  # the recorder may be behind for long
 
     async def _try_again(self, job_ids: frozenset[str] | None, reason: str) -> None:
         if not self._failing:
             self._failing = True
             log.warning("feed.recorded_waits", reason=reason)
+        self.duty.rest(RETRY_S, more=True)
         await asyncio.sleep(RETRY_S)
         if job_ids is None:
             self.missed()

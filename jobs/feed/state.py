@@ -12,6 +12,7 @@ import structlog
 
 from jobs.ending import end
 from jobs.errors import QueueQLError
+from jobs.feed.duty import Duty
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class States(ABC, Generic[K, T]):
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self.duty = Duty(type(self).__name__)
 
     @abstractmethod
     async def _read(self, keys: Sequence[K]) -> dict[K, T]:
@@ -60,7 +62,8 @@ class States(ABC, Generic[K, T]):
         """Tell the subscription from now on, and at once, how it is."""
         self._watched.setdefault(subscription.key, weakref.WeakSet()).add(subscription)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=f"feed {type(self).__name__}")
+            self.duty.start()
+            self._task = asyncio.create_task(self._run(), name=f"feed {self.duty.name}")
         self._listen()
         self.change([subscription.key])
 
@@ -73,6 +76,7 @@ class States(ABC, Generic[K, T]):
     def change(self, keys: Iterable[K] | None = None) -> None:
         """Take in that these have changed, if they are watched; None: all of them."""
         self._changed.update(self._watched if keys is None else keys)
+        self.duty.owe()
         self._wake.set()
 
     async def close(self) -> None:
@@ -89,6 +93,7 @@ class States(ABC, Generic[K, T]):
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self.duty.move()
             changed, self._changed = self._changed, set()
             began = clock()
             try:
@@ -100,7 +105,9 @@ class States(ABC, Generic[K, T]):
                 await self._try_again(changed, error)
             else:
                 self._failing = False
-                await asyncio.sleep(max(self.pause_s, SHARE * (clock() - began)))
+                pause_s = max(self.pause_s, SHARE * (clock() - began))
+                self.duty.rest(pause_s, more=self._wake.is_set())
+                await asyncio.sleep(pause_s)
 
     async def _tell(self, keys: Sequence[K]) -> None:
         states = await self._read(keys) if keys else {}
@@ -115,6 +122,7 @@ class States(ABC, Generic[K, T]):
         for key in changed:
             for subscription in list(self._watched.get(key, ())):
                 subscription.fail(error)
+        self.duty.rest(RETRY_S, more=True)
         await asyncio.sleep(RETRY_S)
         self.change(changed & self._watched.keys())
 

@@ -13,6 +13,7 @@ import structlog
 
 from jobs.ending import end
 from jobs.errors import NotFound, QueueQLError
+from jobs.feed.duty import Duty
 from jobs.roster import Roster, Worker
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class RollCall:
         self._task: asyncio.Task[None] | None = None
         self._latest: Sequence[Worker] | None = None
         self._failing = False
+        self.duty = Duty("roll call")
 
     @property
     def count(self) -> int:
@@ -51,6 +53,8 @@ class RollCall:
         """Tell the subscription from now on how the workers are."""
         self._subscriptions.add(subscription)
         if self._task is None or self._task.done():
+            self.duty.start()
+            self.duty.owe()
             self._task = asyncio.create_task(self._run(), name="feed roll call")
         elif self._latest is not None:
             subscription.update(self._latest)
@@ -69,6 +73,7 @@ class RollCall:
 
     async def _run(self) -> None:
         while self._subscriptions:
+            self.duty.move()
             try:
                 self._tell(await self._roster.all())
             except QueueQLError as error:
@@ -78,8 +83,10 @@ class RollCall:
                 self._fail(error)
             else:
                 self._failing = False
+            self.duty.rest(READ_EVERY_S, more=True)
             await asyncio.sleep(READ_EVERY_S)
         self._latest = None
+        self.duty.rest(0.0, more=False)
 
     def _tell(self, workers: Sequence[Worker]) -> None:
         self._latest = workers

@@ -75,9 +75,9 @@ class Archivist(LeaderLoop):
             while not (
                 await asyncio.wait(either, timeout=self.leadership.renew_s, return_when=asyncio.FIRST_COMPLETED)
             )[0]:
-                self.moves()
                 if not await self.leadership.holds():
                     break
+                self.moves()
             if working.done():
                 await working
         finally:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import redis.asyncio
 
+from api.client.address import Address
+from api.client.health import report
+from api.client.link import Link
+from api.client.screen import Screen
 from jobs.broker import Vitals
 from jobs.broker.process import Processes
 from jobs.client import Client
@@ -59,7 +65,7 @@ async def test_all_is_well(anonymous: Caller) -> None:
     assert said["version"]
     assert set(said["components"]) == {
         "store", "quarantine", "broker", "pusher", "feed", "server", "event_loop", "system", "services", "workers",
-        "queues",
+        "queues", "subscriptions",
     }  # fmt: skip
     ready = await health(anonymous, "/readyz", status=200)
     assert ready["components"].items() <= said["components"].items()
@@ -138,3 +144,31 @@ async def test_without_redis_every_part_that_needs_it_says_so(
         assert (answer.status, answer.json["code"]) == (503, "BROKER_UNAVAILABLE")
     finally:
         redis_server.start()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_the_command_line_begins_with_the_verdict(
+    api: Caller, services: Processes, capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    async def said(code: int) -> str:
+        async with aiohttp.ClientSession() as session:
+            address = Address(f"http://{api.address}", str(api.token), "the test")
+            screen = Screen(as_json=as_json)
+            assert await report(Link(session, address, screen.say), screen) == code
+        return capsys.readouterr().out
+
+    await health(api, status=200)
+    well = await said(0)
+    await services.leave("services")
+    await health(api, status=503)
+    unwell = await said(23)
+    if as_json:
+        assert [json.loads(text)["status"] for text in (well, unwell)] == ["healthy", "unhealthy"]
+        assert json.loads(unwell)["components"]["services"]["ok"] is False
+        assert json.loads(unwell)["redis"]["isConnected"]
+    else:
+        assert well.splitlines()[0] == "HEALTHY: every component makes progress."
+        first, why, *rest = unwell.splitlines()
+        assert first == "UNHEALTHY: services"
+        assert re.fullmatch(r"services +No services process answers.*", why)
+        assert "Redis" in rest

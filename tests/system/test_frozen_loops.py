@@ -21,6 +21,8 @@ from jobs.errors import StoreUnavailable
 from jobs.probe import Health
 from jobs.services import Services
 from jobs.task import Registry, task
+from jobs.viewer import SYSTEM as VIEWER
+from jobs.where import JobWhere
 from jobs.worker import Engine
 from tests.databases import new_postgres
 from tests.factories import make_settings, make_spec
@@ -65,6 +67,7 @@ OTHERS = {
     "Tenure._serve": Red(api=frozenset({"workers"}), worker=frozenset({"worker"})),
 }
 """Tasks that are no loops of the services."""
+READERS = Red(api=frozenset({"subscriptions"}))
 ONLOOKER = Red(api=frozenset({"event_loop"}))
 """Where the one who asks the parts is frozen, nobody knows more."""
 SHOWN_ELSEWHERE = {"server"}
@@ -87,6 +90,8 @@ class System:
         self.worker = Engine(client.broker, REGISTRY, client.settings)
         self._lookout = lookout(client, Streams())
         self._accepting: asyncio.Task[Any] | None = None
+        self._subscriptions: list[object] = []
+        self._job = make_spec()
 
     @classmethod
     async def start(cls, name: str, **settings: Any) -> System:
@@ -104,12 +109,21 @@ class System:
         await self.services.stop()
         await self.client.close()
 
+    def subscribe(self) -> None:
+        """Let everything that is read for subscribers have one. They are held, and never read."""
+        feed, name = self.client.feed, self._job.queue
+        with Freezer.owned(self.name):
+            self._subscriptions = [
+                feed.job(VIEWER, self._job.id), feed.jobs(VIEWER, JobWhere(), 10), feed.job_log(VIEWER, self._job.id),
+                feed.queue(VIEWER, name), feed.workers(VIEWER, 10), feed.health(VIEWER), feed.snapshots(VIEWER),
+            ]  # fmt: skip
+
     def use(self) -> None:
         """Let there be jobs to accept and to push, somebody who wants to hear of them, and a slow statement."""
         with Freezer.owned(self.name):
             self._accepting = asyncio.create_task(self._accept())
         self.client.feed.hub.wake()
-        self.client.pusher.add([Push(spec=make_spec())])
+        self.client.pusher.add([Push(spec=self._job)])
         self.client.store.slow.notice("SELECT 1", 5_000.0)
 
     async def _accept(self) -> None:
@@ -123,10 +137,18 @@ class System:
 
     async def until(self, red: Red, within_s: float) -> None:
         """Wait until this is red, and nothing else."""
-        deadline = time.monotonic() + within_s
+        began, seen = time.monotonic(), list[str]()
         while (found := await self.red()) != red:
-            assert time.monotonic() < deadline, (self.name, "is", found, "and should be", red)
+            after_s = time.monotonic() - began
+            lacking, beyond = (
+                [sorted(a - b) for a, b in zip(*pair, strict=True)] for pair in ((red, found), (found, red))
+            )
+            seen.append(f"{self.name} after {after_s:.1f} s: not red are {lacking}, and red should not be {beyond}")
+            assert after_s < within_s, "\n".join(dict.fromkeys(seen))
             await asyncio.sleep(LOOK_S)
+
+    def said(self, component: str) -> str:
+        return next(part.detail for part in self._lookout.parts() if part.component == component)
 
     def components(self) -> set[str]:
         return {part.component for part in self._lookout.parts()}
@@ -187,6 +209,9 @@ async def test_every_part_that_is_frozen_is_red_within_15_seconds(
                 Case(turn, WITHOUT_TURN, partial(writer.execute, "BEGIN IMMEDIATE")),
                 Case(await start("onlooker"), ONLOOKER, partial(freeze, "onlooker", ["lookout"])),
             ]
+            readers = await start("readers")
+            duties = [duty.name for duty in readers.client.feed.duties]
+            cases.append(Case(readers, READERS, partial(freeze, "readers", [f"feed {name}" for name in duties])))
             loops = [loop.name for loop in turn.services.loops]
             assert set(loops) == NEEDS_REDIS | NEEDS_DATABASE, "say above what the new loop needs"
             frozen = {name: Red(frozenset({"services"}), frozenset({name})) for name in loops} | OTHERS
@@ -201,7 +226,9 @@ async def test_every_part_that_is_frozen_is_red_within_15_seconds(
             for case in cases:
                 await asyncio.to_thread(case.freeze)
                 case.system.use()
+            readers.subscribe()
             await asyncio.gather(*(case.system.until(case.red, RED_S) for case in cases))
+            assert all(name in readers.said("subscriptions") for name in duties), readers.said("subscriptions")
             thaw()
             await asyncio.gather(*(case.system.until(Red(), GREEN_S) for case in cases))
         finally:
