@@ -1,148 +1,17 @@
-"""What happened within a span of time, in figures that can be added up, and histograms of durations. No I/O."""
+"""What happened within a span of time, in figures that can be added up and subtracted. No I/O."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import chain
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from operator import add, attrgetter
 
 import msgspec
 
+from jobs.histogram import LONGEST_MS, Histogram
 from jobs.job import AttemptState, State
 
-GROWTH = 1.1
-"""Each bucket of a histogram ends at so many times its beginning."""
-ERROR_MAX = (GROWTH - 1) / (GROWTH + 1)
-"""A percentile that is read from a histogram is off by at most this part of the exact value: 4.8 %."""
-LONGEST_MS = 366 * 86_400_000
-"""Longer durations count as this one, so that sums stay within 64 bits."""
 
-_PER_LOG = 1 / math.log(GROWTH)
-_MIDDLE = 2 * GROWTH / (GROWTH + 1)
-"""Of a bucket that begins at 1: as far, in parts of the value, from its lowest value as from its highest."""
-
-
-class Histogram:
-    """How often durations in milliseconds came about, by buckets that grow by 10 %.
-
-    A percentile is at most 4.8 % (`ERROR_MAX`) off the exact one by nearest rank; zero is exact. Histograms are added
-    bucket by bucket, which makes the error no greater. `str()` writes `bucket,count,bucket,count` without the empty
-    buckets; `read` takes that, or many of them with `;` between them, whose sum it returns.
-    """
-
-    __slots__ = ("_counts", "_text")
-
-    def __init__(self, counts: dict[int, int] | None = None, text: str = "") -> None:
-        self._counts = {} if counts is None and not text else counts
-        self._text = text
-
-    @property
-    def counts(self) -> dict[int, int]:
-        """Bucket: how many. Bucket 0 is for zero, bucket n for durations from GROWTH ** (n - 1) ms on."""
-        if self._counts is None:  # not before somebody asks: most that are read are never looked into
-            self._counts = _counts(self._text)
-        return self._counts
-
-    @classmethod
-    def of(cls, durations_ms: Iterable[int]) -> Histogram:
-        """Make the histogram of these durations."""
-        made = cls()
-        for one in durations_ms:
-            made.add(one)
-        return made
-
-    @classmethod
-    def read(cls, text: str) -> Histogram:
-        """Read what `str()` wrote, or several of those. One that cannot be read counts as empty."""
-        return cls(None, text)
-
-    @classmethod
-    def sum(cls, histograms: Iterable[Histogram]) -> Histogram:
-        """Add histograms up; it is a new one."""
-        sums: dict[int, int] = {}
-        for one in histograms:
-            _add(sums, one.counts.items())
-        return cls(sums)
-
-    def __str__(self) -> str:
-        return _encode([*chain.from_iterable(self.counts.items())]).decode()[1:-1]
-
-    def __repr__(self) -> str:
-        return f"Histogram({self.counts})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and self.counts == other.counts
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
-
-    def add(self, duration_ms: int) -> None:
-        """Count a duration from 0 to LONGEST_MS."""
-        bucket, counts = _bucket(duration_ms), self.counts
-        counts[bucket] = counts.get(bucket, 0) + 1
-
-    @property
-    def total(self) -> int:
-        """How many durations were counted."""
-        return sum(self.counts.values())
-
-    def percentile(self, part: float) -> float | None:
-        """Return the duration in milliseconds that `part` (0 to 1) of all do not exceed; None where there is none."""
-        wanted = max(1, math.ceil(part * self.total - 1e-9))
-        seen = 0
-        for bucket, count in sorted(self.counts.items()):
-            seen += count
-            if seen >= wanted:
-                return _MIDDLE * GROWTH ** (bucket - 1) if bucket else 0.0
-        return None
-
-
-def _bucket(duration_ms: int) -> int:
-    return 1 + int(math.log(duration_ms) * _PER_LOG) if duration_ms > 0 else 0
-
-
-def _counts(text: str) -> dict[int, int]:
-    """Read histograms, thousands of them perhaps, and add them up."""
-    found: Iterable[list[int]]
-    try:
-        found = _decode(f"[[{text.replace(';', '],[')}]]")
-    except msgspec.DecodeError:
-        found = _readable(text)
-    sums = [0] * (_LAST + 1)
-    for one in found:
-        numbers = iter(one)
-        pairs = zip(numbers, numbers, strict=False)
-        if ";" not in text:
-            return {bucket: count for bucket, count in pairs if 0 <= bucket <= _LAST}
-        with suppress(IndexError):
-            for bucket, count in pairs:
-                sums[bucket] += count
-    return {bucket: count for bucket, count in enumerate(sums) if count}
-
-
-def _add(sums: dict[int, int], counts: Iterable[tuple[int, int]]) -> None:
-    if not sums:
-        sums.update(counts)
-        return
-    for bucket, count in counts:
-        sums[bucket] = sums.get(bucket, 0) + count
-
-
-_LAST = _bucket(LONGEST_MS)
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[list[int]]).decode
-
-
-def _readable(text: str) -> Iterator[list[int]]:
-    for part in text.split(";"):
-        try:
-            yield from _decode(f"[[{part}]]")
-        except msgspec.DecodeError:
-            continue
-
-
-class Figures(msgspec.Struct):
+class Figures(msgspec.Struct, gc=False):
     """What happened within a span of time, in one queue and task or in several."""
 
     accepted: int = 0
@@ -188,6 +57,16 @@ class Figures(msgspec.Struct):
         waits, runs = Histogram.sum(one.waits for one in figures), Histogram.sum(one.runs for one in figures)
         sums = dict(zip(SUMS, map(sum, zip(*map(numbers, figures), strict=True)), strict=True))
         return cls(waits=waits, runs=runs, **sums)
+
+    @classmethod
+    def of(cls, sums: Iterable[int], waits: Histogram, runs: Histogram) -> Figures:
+        """Make figures of numbers in the order of SUMS."""
+        return cls(*sums, waits, runs)  # type: ignore[call-arg, arg-type]  # mypy cannot know how many they are
+
+    def plus(self, other: Figures) -> Figures:
+        """Return both added up; they stay as they are."""
+        sums = map(add, numbers(self), numbers(other))
+        return Figures.of(sums, self.waits.plus(other.waits), self.runs.plus(other.runs))
 
     def wait(self, duration_ms: int) -> None:
         """Count the wait of one attempt."""

@@ -25,13 +25,38 @@ class Span(IntEnum):
         """Its length in milliseconds."""
         return self * 1000
 
+    def since(self, at_ms: int) -> int:
+        """Return since when the row of a moment counts.
 
-class Tile(msgspec.Struct, frozen=True):
-    """Spans side by side."""
+        That of a minute counts since its hour began, that of an hour since its day began, that of a day since ever.
+        """
+        period_ms = _PERIOD_MS[self]
+        return at_ms - at_ms % period_ms if period_ms else 0
+
+
+_PERIOD_MS = {Span.MINUTE: Span.HOUR.ms, Span.HOUR: Span.DAY.ms, Span.DAY: 0}
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Where a row is looked for: the last one of these, if there is one, counts since `Span.since`."""
 
     span: Span
     from_ms: int
     until_ms: int
+    sign: int = 1
+    """-1: what it counts is taken away."""
+
+
+EVER = Mark(Span.DAY, 0, 1 << 62)
+"""What has happened since ever."""
+
+
+def marks(at_ms: int, sign: int = 1) -> Iterator[Mark]:
+    """Return where the rows are that together count what happened before a whole minute: three at most."""
+    day_ms, hour_ms = Span.HOUR.since(at_ms), Span.MINUTE.since(at_ms)
+    for span, from_ms, until_ms in ((Span.DAY, 0, day_ms), (Span.HOUR, day_ms, hour_ms), (Span.MINUTE, hour_ms, at_ms)):
+        if from_ms < until_ms:
+            yield Mark(span, from_ms, until_ms, sign)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -47,26 +72,13 @@ class Window(msgspec.Struct, frozen=True):
         """How long it is."""
         return (self.until_ms - self.from_ms) / 1000
 
-    def tiles(self) -> Iterator[Tile]:
-        """Cover a window that begins and ends at whole minutes by the fewest spans."""
-        yield from _tiles(self.from_ms, self.until_ms, [Span.DAY, Span.HOUR, Span.MINUTE])
+    def marks(self) -> list[Mark]:
+        """Return what tells of a window whose ends are whole minutes: all before its end, less all before it."""
+        return [*marks(self.until_ms), *marks(self.from_ms, -1)]
 
     def before(self) -> Window:
         """Return the window of the same length that ends where this one begins."""
         return Window(2 * self.from_ms - self.until_ms, self.from_ms, self.precision)
-
-
-def _tiles(from_ms: int, until_ms: int, spans: list[Span]) -> Iterator[Tile]:
-    if from_ms >= until_ms:
-        return
-    span, *finer = spans
-    first, last = -(-from_ms // span.ms) * span.ms, until_ms // span.ms * span.ms
-    if first >= last:
-        yield from _tiles(from_ms, until_ms, finer)
-        return
-    yield from _tiles(from_ms, first, finer)
-    yield Tile(span, first, last)
-    yield from _tiles(last, until_ms, finer)
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -77,11 +89,19 @@ class Kept(msgspec.Struct, frozen=True):
     hours_ms: int
     """Begins a day."""
 
+    def has(self, span: Span, at_ms: int) -> bool:
+        """Whether there are figures of such spans at a moment."""
+        match span:
+            case Span.MINUTE:
+                return at_ms >= self.minutes_ms
+            case Span.HOUR:
+                return at_ms >= self.hours_ms
+            case _:
+                return True
+
     def precision(self, at_ms: int) -> Span:
         """Return the finest span there is at a moment."""
-        if at_ms >= self.minutes_ms:
-            return Span.MINUTE
-        return Span.HOUR if at_ms >= self.hours_ms else Span.DAY
+        return next(span for span in Span if self.has(span, at_ms))
 
     def down(self, at_ms: int) -> tuple[int, Span]:
         """Return the last moment up to this one that figures tell of, and how precise that is."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 from api.metrics.sheet import Sheet
-from jobs.rollup import GROWTH, Figures, Histogram
+from jobs.histogram import GROWTH, Histogram
+from jobs.rollup import Figures
 
 _COUNTERS = {
     "sent": "accepted",

@@ -10,9 +10,10 @@ import strawberry
 from api.context import Info
 from api.schema.scalars import BigInt
 from jobs import bottleneck as records
+from jobs.histogram import Histogram
 from jobs.queries.queue import Queue as QueueRecord
 from jobs.queries.statistics import Asked, Part, Period, Report, Span
-from jobs.rollup import Figures, Histogram
+from jobs.rollup import Figures
 from jobs.task import TaskDefinition
 
 strawberry.enum(Span, name="StatisticsSpan")

@@ -19,8 +19,8 @@ Dialect = Literal["sqlite", "postgres"]
 class Row(Protocol):
     """One row of an answer, by column name or place."""
 
-    def __getitem__(self, column: str | int, /) -> Any:
-        """Value of the column."""
+    def __getitem__(self, column: str | int | slice, /) -> Any:
+        """Value of the column, or the values of several."""
 
 
 class Transaction(Protocol):

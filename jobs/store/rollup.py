@@ -1,101 +1,156 @@
-"""Rollups: the figures of each minute, hour and day (UTC), by queue and task, written as events are recorded.
+"""Rollups: rows of each minute, hour and day (UTC) in which something happened, written as events are recorded.
 
-In a row an empty task stands for all tasks of the queue, an empty queue for all queues; the row with both empty is
-about everything. So whatever is asked for, one row tells it for one span of time.
+A row counts on like a meter: that of a minute since its hour began, that of an hour since its day began, that of a day
+since ever (`Span.since`). So what happened between any two moments is the difference of few rows. In a row an empty
+task stands for all tasks of the queue, an empty queue for all queues; the row with both empty is about everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from operator import itemgetter
-from typing import Any, TypeVar
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
 
+import msgspec
 import orjson
 
-from jobs.rollup import SUMS, Figures, Histogram, numbers
+from jobs.histogram import Histogram
+from jobs.rollup import SUMS, Figures, numbers
+from jobs.statistics import Kept, Span
 from jobs.store.bulk import Column, Insert
-from jobs.store.database import Transaction
+from jobs.store.database import Row, Transaction
+from jobs.store.kept import read_kept
 from jobs.store.rows import BIG, INT
 from jobs.store.tally import Tally
 
-MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
-SPANS_S = (MINUTE_S, HOUR_S, DAY_S)
-
-K = TypeVar("K")
-
 Key = tuple[int, str, str, int]
 """Of a row: span in seconds, queue, task, and the milliseconds at which the span begins."""
+Line = tuple[Span, str, str]
+"""Span, queue and task of rows that follow each other in time."""
+Change = tuple[int, Figures]
+"""What happened in a span, and when it begins in milliseconds."""
 
-_KEYS = (Column("span_s", INT), Column("queue"), Column("task"), Column("at_ms", BIG))
-_KEY_NAMES = ", ".join(column.name for column in _KEYS)
-_READ = {
-    "sqlite": "SELECT span_s, queue, task, at_ms, waits, runs FROM rollup JOIN json_each($1) AS meant"
-    " ON span_s = json_extract(value, '$[0]') AND queue = json_extract(value, '$[1]')"
-    " AND task = json_extract(value, '$[2]') AND at_ms = json_extract(value, '$[3]')",
-    "postgres": "SELECT span_s, queue, task, at_ms, waits, runs FROM rollup"
-    " JOIN unnest($1::integer[], $2::text[], $3::text[], $4::bigint[]) AS meant (s, q, t, a)"
-    " ON span_s = s AND queue = q AND task = t AND at_ms = a",
+# ruff: noqa: S608  # names of our own columns
+FIGURES = ", ".join(f"r.{name}" for name in (*SUMS, "waits", "runs"))
+"""Columns that `read_figures` reads."""
+_LATEST = {
+    "sqlite": f"SELECT r.span_s, r.queue, r.task, r.at_ms, {FIGURES} FROM json_each($1) AS line"
+    " CROSS JOIN rollup AS r ON r.id = (SELECT id FROM rollup WHERE span_s = json_extract(value, '$[0]')"
+    " AND queue = json_extract(value, '$[1]') AND task = json_extract(value, '$[2]') ORDER BY at_ms DESC LIMIT 1)",
+    "postgres": f"SELECT s, q, t, r.at_ms, {FIGURES}"
+    " FROM unnest($1::integer[], $2::text[], $3::text[]) AS line (s, q, t) CROSS JOIN LATERAL"
+    " (SELECT * FROM rollup WHERE span_s = s AND queue = q AND task = t ORDER BY at_ms DESC LIMIT 1) AS r",
 }
-_ADD = Insert(
+_PLACE = "span_s = $1 AND queue = $2 AND task = $3"
+_FROM = (
+    f"SELECT r.at_ms, {FIGURES} FROM rollup AS r WHERE {_PLACE} AND at_ms >="
+    f" COALESCE((SELECT max(at_ms) FROM rollup WHERE {_PLACE} AND at_ms <= $4), 0) ORDER BY at_ms"
+)
+_KEYS = (Column("span_s", INT), Column("queue"), Column("task"), Column("at_ms", BIG))
+_FIGURES = (*(Column(name, BIG) for name in SUMS), Column("waits"), Column("runs"))
+_WRITE = Insert(
     "rollup",
-    (*_KEYS, *(Column(name, BIG) for name in SUMS), Column("waits"), Column("runs")),
-    f"ON CONFLICT ({_KEY_NAMES}) DO UPDATE SET "
-    + ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in SUMS)
-    # Empty where nothing was added: what is stored was not read then.
-    + ", waits = CASE excluded.waits WHEN '' THEN rollup.waits ELSE excluded.waits END"
-    + ", runs = CASE excluded.runs WHEN '' THEN rollup.runs ELSE excluded.runs END",
+    (*_KEYS, *_FIGURES),
+    f"ON CONFLICT ({', '.join(column.name for column in _KEYS)}) DO UPDATE SET "
+    + ", ".join(f"{column.name} = excluded.{column.name}" for column in _FIGURES),
 )
 
 
+class Reading(msgspec.Struct):
+    """A row, as it is or as it is to be."""
+
+    at_ms: int
+    figures: Figures
+    changed: bool = False
+
+
+def read_figures(row: Row, begin: int) -> Figures:
+    """Read a row whose columns from number `begin` on are FIGURES."""
+    end = begin + len(SUMS)
+    return Figures.of(row[begin:end], Histogram.read(row[end]), Histogram.read(row[end + 1]))
+
+
 async def add_up(transaction: Transaction, tally: Tally) -> None:
-    """Add what a batch of events changed to the rows of its minutes, hours and days.
+    """Add what a batch of events changed to the rows of its minutes, hours and days, and to those after them.
 
     The transaction must be the recorder's, after it has moved the position: nobody else writes these rows then.
     """
     if not tally.minutes:
         return
-    added = _spread(tally)
-    stored = await _stored(transaction, [key for key, one in added.items() if one.waits.counts or one.runs.counts])
-    rows = []
-    for key, one in sorted(added.items(), key=itemgetter(0)):
-        waits, runs = stored.get(key, ("", ""))
-        rows.append((*key, *numbers(one), _merged(waits, one.waits), _merged(runs, one.runs)))
-    await _ADD.run(transaction, rows)
+    lines = _spread(tally)
+    latest = await _latest(transaction, list(lines))
+    kept: Kept | None = None
+    rows: list[tuple[Any, ...]] = []
+    for line, changes in sorted(lines.items(), key=itemgetter(0)):
+        known = latest.get(line, [])
+        if known and changes[0][0] < known[0].at_ms:  # they come late
+            kept = kept or await read_kept(transaction)
+            changes[:] = [one for one in changes if kept.has(line[0], one[0])]
+            known = await _from(transaction, line, changes[0][0]) if changes else []
+        rows += [(*line, one.at_ms, *_values(one.figures)) for one in count_on(line, known, changes) if one.changed]
+    await _WRITE.run(transaction, rows)
 
 
-def _spread(tally: Tally) -> dict[Key, Figures]:
-    """Return the figures of every row that the tally is about."""
-    minutes = _summed(
-        ((minute * 60_000, *place), figures)
-        for (minute, (queue, task)), figures in tally.minutes.items()
-        for place in {(queue, task), (queue, ""), ("", task), ("", "")}
-    )
-    return _summed(
-        ((span_s, queue, task, minute_ms - minute_ms % (span_s * 1000)), figures)
-        for (minute_ms, queue, task), figures in minutes.items()
-        for span_s in SPANS_S
-    )
+def count_on(line: Line, known: list[Reading], changes: Sequence[Change]) -> list[Reading]:
+    """Add changes to rows, which must reach back to the last one up to the first change."""
+    span = line[0]
+    for at_ms, change in changes:
+        since_ms = span.since(at_ms)
+        place = bisect_right(known, at_ms, key=_at)
+        before = known[place - 1] if place and known[place - 1].at_ms >= since_ms else None
+        if before is None and since_ms < at_ms and line[1:] == ("", "") and span is not Span.DAY:
+            # So that it shows whether rows were removed from the beginning: see `read_kept`.
+            known.insert(place, Reading(since_ms, Figures(), changed=True))
+            place += 1
+        if before is None or before.at_ms < at_ms:
+            known.insert(place, Reading(at_ms, before.figures if before else Figures()))
+            place += 1
+        for one in known[place - 1 :]:
+            if span.since(one.at_ms) != since_ms:
+                break
+            one.figures, one.changed = one.figures.plus(change), True
+    return known
 
 
-def _summed(parts: Iterable[tuple[K, Figures]]) -> dict[K, Figures]:
-    groups: dict[K, list[Figures]] = {}
-    for key, figures in parts:
-        groups.setdefault(key, []).append(figures)
-    return {key: Figures.sum(group) for key, group in groups.items()}
+_at = attrgetter("at_ms")
 
 
-def _merged(stored: str, added: Histogram) -> str:
-    if not added.counts:
-        return stored
-    return str(Histogram.sum([Histogram.read(stored), added]) if stored else added)
+def _values(figures: Figures) -> tuple[Any, ...]:
+    return (*numbers(figures), str(figures.waits), str(figures.runs))
 
 
-async def _stored(transaction: Transaction, keys: list[Key]) -> dict[Key, tuple[str, str]]:
-    """Return the histograms of those rows that exist."""
-    if not keys:
-        return {}
-    values: list[Any] = [orjson.dumps(keys).decode()]
+def _spread(tally: Tally) -> dict[Line, list[Change]]:
+    """Return what the tally says of each line, in the order of time."""
+    parts: defaultdict[tuple[str, str, int], list[Figures]] = defaultdict(list)
+    for (minute, (queue, task)), one in tally.minutes.items():
+        for place in {(queue, task), (queue, ""), ("", task), ("", "")}:
+            parts[(*place, minute * Span.MINUTE.ms)].append(one)
+    minutes = [(key, Figures.sum(each)) for key, each in sorted(parts.items(), key=itemgetter(0))]
+    lines: dict[Line, list[Change]] = {}
+    for span in Span:
+        spans: defaultdict[tuple[str, str, int], list[Figures]] = defaultdict(list)
+        for (queue, task, at_ms), one in minutes:
+            spans[queue, task, at_ms - at_ms % span.ms].append(one)
+        for (queue, task, at_ms), each in spans.items():
+            lines.setdefault((span, queue, task), []).append((at_ms, Figures.sum(each)))
+    return lines
+
+
+async def _latest(transaction: Transaction, lines: Sequence[Line]) -> dict[Line, list[Reading]]:
+    """Return the last row of each line that has one."""
+    values: list[Any] = [orjson.dumps(lines).decode()]
     if transaction.dialect == "postgres":
-        values = [list(column) for column in zip(*keys, strict=True)]
-    rows = await transaction.fetch(_READ[transaction.dialect], values)
-    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
+        values = [list(column) for column in zip(*lines, strict=True)]
+    rows = await transaction.fetch(_LATEST[transaction.dialect], values)
+    return {(Span(row[0]), row[1], row[2]): [Reading(row[3], read_figures(row, 4))] for row in rows}
+
+
+async def _from(transaction: Transaction, line: Line, at_ms: int) -> list[Reading]:
+    """Return all rows of a line from the last one up to a moment on."""
+    return _readings(await transaction.fetch(_FROM, (*line, at_ms)))
+
+
+def _readings(rows: Iterable[Row]) -> list[Reading]:
+    return [Reading(row[0], read_figures(row, 1)) for row in rows]

@@ -1,38 +1,74 @@
-"""Reading rollups: any window from few rows, since its inside is covered by days and its edges by hours and minutes."""
+"""Reading rollups: any window is the difference of six rows at most, however long it is."""
 
+# ruff: noqa: S608  # names of our own columns
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from operator import add, itemgetter, sub
+from typing import Any
 
+import msgspec
+import orjson
+
+from jobs.histogram import Histogram
 from jobs.job import State
-from jobs.rollup import ENTERED, SUMS, Figures, Histogram
-from jobs.statistics import Asked, Kept, Part, Report, Span, Tile, Window
-from jobs.store.database import Database, Row
-from jobs.store.where import Query
+from jobs.rollup import ENTERED, SUMS, Figures, numbers
+from jobs.statistics import Asked, Kept, Mark, Part, Report, Span, Window, marks
+from jobs.store.database import Database, Dialect, Row
+from jobs.store.kept import read_kept
+from jobs.store.rollup import FIGURES, read_figures
 
 NAMES_MAX = 1_000
 """Queues, and tasks, that are told apart; those behind them by name are left out."""
+PLACES_MAX = 10_000
+"""So are pairs of queue and task."""
 
-_KEPT = (
-    "SELECT first.at_ms AS at_ms, (SELECT min(at_ms) FROM rollup WHERE span_s = {coarse}) AS oldest_ms,"
-    " (SELECT sum({all}) FROM rollup WHERE span_s = {fine} AND queue = '' AND task = ''"
-    " AND at_ms >= first.at_ms / {ms} * {ms} AND at_ms < first.at_ms / {ms} * {ms} + {ms}) AS parts,"
-    " (SELECT {all} FROM rollup WHERE span_s = {coarse} AND queue = '' AND task = ''"
-    " AND at_ms = first.at_ms / {ms} * {ms}) AS whole"
-    " FROM (SELECT min(at_ms) AS at_ms FROM rollup WHERE span_s = {fine}) AS first"
-)
-_COUNTS = [name for name in SUMS if not name.startswith("entered") and not name.endswith(("_ms", "_us"))]
+Place = tuple[str, str]
+"""Queue and task, "" for all."""
+
 _NAMES = (
     "WITH RECURSIVE known (name) AS (SELECT min({name}) FROM rollup WHERE span_s = 86400 AND {name} > ''{where}"
     " UNION ALL SELECT (SELECT min({name}) FROM rollup WHERE span_s = 86400 AND {name} > known.name{where})"
     " FROM known WHERE name IS NOT NULL) SELECT name FROM known WHERE name IS NOT NULL LIMIT {limit}"
 )
 """From one name to the next in the index, however many rows each has."""
-_ADDED = ", ".join(f"CAST(sum({name}) AS bigint) AS {name}" for name in SUMS)
-_JOINED = {
-    "sqlite": "group_concat(NULLIF(waits, ''), ';') AS waits, group_concat(NULLIF(runs, ''), ';') AS runs",
-    "postgres": "string_agg(NULLIF(waits, ''), ';') AS waits, string_agg(NULLIF(runs, ''), ';') AS runs",
+_PAIRS = (
+    "WITH RECURSIVE known (id) AS (SELECT (SELECT id FROM rollup WHERE span_s = 86400 AND queue > ''"
+    " ORDER BY queue, task LIMIT 1) UNION ALL SELECT COALESCE((SELECT id FROM rollup WHERE span_s = 86400"
+    " AND queue = r.queue AND task > r.task ORDER BY task LIMIT 1), (SELECT id FROM rollup WHERE span_s = 86400"
+    " AND queue > r.queue ORDER BY queue, task LIMIT 1)) FROM known JOIN rollup AS r ON r.id = known.id)"
+    f" SELECT queue, task FROM known JOIN rollup AS r ON r.id = known.id WHERE task > '' LIMIT {PLACES_MAX}"
+)
+"""As above, for both."""
+
+
+def _given(dialect: Dialect, number: int) -> str:
+    """Write the table of places that the parameters from this number on are."""
+    if dialect == "sqlite":
+        columns = "json_extract(value, '$[0]') AS q, json_extract(value, '$[1]') AS t"
+        return f"(SELECT {columns} FROM json_each(${number})) AS place"
+    return f"unnest(${number}::text[], ${number + 1}::text[]) AS place (q, t)"
+
+
+_LAST: dict[Dialect, str] = {
+    "sqlite": f"SELECT r.queue, r.task, json_extract(mark.value, '$[3]') AS sign, {FIGURES}"
+    f" FROM {_given('sqlite', 2)} CROSS JOIN json_each($1) AS mark CROSS JOIN rollup AS r ON r.id ="
+    " (SELECT id FROM rollup WHERE span_s = json_extract(mark.value, '$[0]') AND queue = q AND task = t"
+    " AND at_ms >= json_extract(mark.value, '$[1]') AND at_ms < json_extract(mark.value, '$[2]')"
+    " ORDER BY at_ms DESC LIMIT 1)",
+    "postgres": f"SELECT q, t, sign, {FIGURES} FROM {_given('postgres', 5)}"
+    " CROSS JOIN unnest($1::integer[], $2::bigint[], $3::bigint[], $4::integer[]) AS mark (span, since, until, sign)"
+    " CROSS JOIN LATERAL (SELECT * FROM rollup WHERE span_s = span AND queue = q AND task = t"
+    " AND at_ms >= since AND at_ms < until ORDER BY at_ms DESC LIMIT 1) AS r",
 }
+_SERIES = (
+    "WITH line (q, t, since) AS (SELECT q, t, COALESCE((SELECT max(at_ms) FROM rollup"
+    " WHERE span_s = $1 AND queue = q AND task = t AND at_ms < $3), $3) FROM {given})"
+    f" SELECT r.queue, r.task, r.at_ms, {FIGURES} FROM line CROSS JOIN rollup AS r"
+    " WHERE r.span_s = $1 AND r.queue = q AND r.task = t AND r.at_ms >= since AND r.at_ms < $2"
+)
+"""Those of a window, and the one before it."""
 
 
 class Statistics:
@@ -44,19 +80,21 @@ class Statistics:
 
     async def kept(self) -> Kept:
         """Return how far back there are figures of minutes and of hours."""
-        return Kept(await self._kept(Span.MINUTE, Span.HOUR), await self._kept(Span.HOUR, Span.DAY))
+        return await read_kept(self._database)
 
     async def report(self, asked: Asked, from_ms: int, until_ms: int, step: Span | None = None) -> Report:
         """Return the figures of a window, as a whole or for each step; its ends move out to what there is."""
         kept = await self.kept()
+        places = await self.places(asked)
         if step:
             step = kept.step(step, from_ms)
             window = Window(from_ms // step.ms * step.ms, -(-until_ms // step.ms) * step.ms, step)
-            tiles = [Tile(step, window.from_ms, window.until_ms)]
+            parts = await self._series(places, window, step)
         else:
             window = kept.window(from_ms, until_ms)
-            tiles = list(window.tiles())
-        return Report(window=window, step=step, parts=await self._read(asked, tiles, window, by_time=bool(step)))
+            sums = await self.counted(places, window.marks())
+            parts = [_part(place, window.from_ms, one) for place, one in sums.items()]
+        return Report(window=window, step=step, parts=parts)
 
     async def states(self, at_ms: int, queue: str | None = None) -> tuple[int, Span, dict[State, int]]:
         """Return how many jobs were in each state that is not final, when exactly, and how precise that is.
@@ -64,69 +102,80 @@ class Statistics:
         That is the last moment up to `at_ms` that there are figures of.
         """
         at_ms, precision = (await self.kept()).down(at_ms)
-        tiles = [tile for tile in Window(0, at_ms).tiles() if tile.until_ms > 0]
-        found = await self._read(Asked(queue=queue), tiles, Window(0, at_ms), by_time=False)
-        figures = found[0].figures if found else Figures()
+        place = (queue or "", "")
+        figures = (await self.counted([place], list(marks(at_ms)))).get(place, Figures())
         return at_ms, precision, {State(state): max(0, getattr(figures, name)) for state, name in ENTERED.items()}
 
-    async def _kept(self, fine: Span, coarse: Span) -> int:
-        sql = _KEPT.format(fine=int(fine), coarse=int(coarse), ms=coarse.ms, all=" + ".join(_COUNTS))
-        (row,) = await self._database.fetch(sql)
-        if row["oldest_ms"] is None:
-            return 0
-        if row["at_ms"] is None:
-            return 1 << 62
-        first_ms: int = row["at_ms"] - row["at_ms"] % coarse.ms
-        if row["parts"] != row["whole"]:  # some of its parts are gone already
-            return first_ms + coarse.ms
-        return 0 if row["oldest_ms"] >= first_ms else first_ms
+    async def counted(self, places: Sequence[Place], wanted: Sequence[Mark]) -> dict[Place, Figures]:
+        """Return what these rows count together, by place, without those in which nothing happened."""
+        if not places or not wanted:
+            return {}
+        values = (*self._columns([msgspec.structs.astuple(one) for one in wanted]), *self._columns(places))
+        rows: defaultdict[Place, list[Row]] = defaultdict(list)
+        for row in await self._database.fetch(_LAST[self._dialect], values):
+            rows[row[0], row[1]].append(row)
+        found = ((place, _counted(rows[place])) for place in places if place in rows)
+        return {place: figures for place, figures in found if any(numbers(figures))}
 
-    async def _read(self, asked: Asked, tiles: Sequence[Tile], window: Window, *, by_time: bool) -> list[Part]:
-        if not tiles:
+    async def _series(self, places: Sequence[Place], window: Window, step: Span) -> list[Part]:
+        if not places:
             return []
-        places = await self._places(asked)
-        if [] in places.values():
-            return []
-        query = Query(self._dialect)
-        union = " UNION ALL ".join(self._tile(query, places, tile) for tile in tiles)
-        at = "at_ms" if by_time else "0"
-        rows = await self._database.fetch(
-            f"SELECT queue, task, {at} AS time_ms, {_ADDED}, {_JOINED[self._dialect]} FROM ({union}) AS tiled"  # noqa: S608  # values are parameters
-            " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-            query.values,
-        )
-        return [_part(row, row["time_ms"] if by_time else window.from_ms) for row in rows]
+        values = (int(step), window.until_ms, window.from_ms, *self._columns(places))
+        rows = list(await self._database.fetch(_SERIES.format(given=_given(self._dialect, 4)), values))
+        rows.sort(key=itemgetter(0, 1, 2))  # as good as sorted already; the database would write them out for it
+        return [_part((row[0], row[1]), row[2], figures) for row, figures in _differences(rows, step, window.from_ms)]
 
-    async def _places(self, asked: Asked) -> dict[str, str | list[str]]:
-        """Return what the columns of place must be: one value, or any of these."""
-        places: dict[str, str | list[str]] = {"queue": asked.queue or "", "task": asked.task or ""}
-        if asked.by_queue and asked.queue is None:
-            places["queue"] = await self._names("queue")
-        if asked.by_task and asked.task is None:
-            places["task"] = await self._names("task", asked.queue or "")
-        return places
+    def _columns(self, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Make parameters of rows: JSON, or an array for each column."""
+        if self._dialect == "sqlite":
+            return [orjson.dumps(rows).decode()]
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    async def places(self, asked: Asked) -> list[Place]:
+        """Return the queues and tasks that are to be told apart, by name."""
+        by_queue, by_task = asked.by_queue and asked.queue is None, asked.by_task and asked.task is None
+        queue, task = asked.queue or "", asked.task or ""
+        if by_queue and by_task:
+            return [(row["queue"], row["task"]) for row in await self._database.fetch(_PAIRS)]
+        if by_queue:
+            return [(name, task) for name in await self._names("queue")]
+        if by_task:
+            return [(queue, name) for name in await self._names("task", queue)]
+        return [(queue, task)]
 
     async def _names(self, name: str, queue: str | None = None) -> list[str]:
-        query = Query(self._dialect)
-        where = "" if queue is None else f" AND queue = {query.value(queue)}"
-        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=NAMES_MAX), query.values)
+        where, values = ("", []) if queue is None else (" AND queue = $1", [queue])
+        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=NAMES_MAX), values)
         return [row["name"] for row in rows]
 
-    def _tile(self, query: Query, places: dict[str, str | list[str]], tile: Tile) -> str:
-        conditions = [f"span_s = {int(tile.span)}"]
-        for column, meant in places.items():
-            if isinstance(meant, str):
-                conditions.append(f"{column} = {query.value(meant)}")
-            else:
-                conditions.append(query.any_of(column, meant))
-        conditions.append(f"at_ms >= {query.value(tile.from_ms)} AND at_ms < {query.value(tile.until_ms)}")
-        return f"SELECT * FROM rollup WHERE {' AND '.join(conditions)}"  # noqa: S608  # as above
+
+_N = 3 + len(SUMS)
 
 
-def _part(row: Row, at_ms: int) -> Part:
-    figures = Figures(
-        **{name: row[name] for name in SUMS},
-        waits=Histogram.read(row["waits"] or ""),
-        runs=Histogram.read(row["runs"] or ""),
-    )
-    return Part(queue=row["queue"] or None, task=row["task"] or None, at_ms=at_ms, figures=figures)
+def _counted(rows: Sequence[Row]) -> Figures:
+    sums: Sequence[int] = (0,) * len(SUMS)
+    for row in rows:
+        sums = list(map(add if row[2] > 0 else sub, sums, row[3:_N]))
+    more, less = [row for row in rows if row[2] > 0], [row for row in rows if row[2] < 0]
+    return Figures.of(sums, *(_read(more, column, _read(less, column)) for column in (_N, _N + 1)))
+
+
+def _read(rows: Sequence[Row], column: int, less: Histogram | None = None) -> Histogram:
+    return Histogram.read(";".join([row[column] for row in rows if row[column]]), less)
+
+
+def _differences(rows: Sequence[Row], step: Span, from_ms: int) -> Iterator[tuple[Row, Figures]]:
+    """Return what happened in each step of those from a moment on in which something did."""
+    line: tuple[Any, ...] = ()
+    known = Figures()
+    for row in rows:
+        if (of := (row[0], row[1], step.since(row[2]))) != line:
+            line, known = of, Figures()
+        before, known = known, read_figures(row, 3)
+        if row[2] >= from_ms and any(sums := list(map(sub, row[3:_N], numbers(before)))):
+            waits, runs = Histogram.read(row[_N], before.waits), Histogram.read(row[_N + 1], before.runs)
+            yield row, Figures.of(sums, waits, runs)
+
+
+def _part(place: Place, at_ms: int, figures: Figures) -> Part:
+    return Part(queue=place[0] or None, task=place[1] or None, at_ms=at_ms, figures=figures)

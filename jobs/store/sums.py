@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from jobs.clock import Clock
-from jobs.rollup import Histogram
+from jobs.rollup import Figures
 from jobs.snapshot import DEAD_MAX
-from jobs.store.database import Database, Row, among, array
-from jobs.store.rollup import DAY_S, MINUTE_S
+from jobs.statistics import EVER, Span, Window
+from jobs.store.database import Database, array
+from jobs.store.statistics import Statistics
 
-MINUTE_MS = 60_000
 HOUR_MINUTES = 60
 
-# A row of an empty task is about all tasks of its queue. There is one for each day.
-_ENDED = (
-    "SELECT queue, sum(completed) AS completed, sum(dead) AS failed, sum(cancelled) AS cancelled"
-    " FROM rollup WHERE span_s = $2 AND task = '' AND {among} GROUP BY queue"
-)
 _DEAD = (
     "SELECT name, (SELECT count(*) FROM (SELECT 1 FROM job"  # noqa: S608  # a number of ours
     f" WHERE queue = name AND state = 'DEAD' AND finished_ms IS NOT NULL LIMIT {DEAD_MAX}) AS found) AS dead"
@@ -29,10 +24,6 @@ _NAMES = {
     "sqlite": "(SELECT value AS name FROM json_each($1)) AS wanted",
     "postgres": "unnest($1::text[]) AS wanted (name)",
 }
-_HOUR = (
-    "SELECT completed, failed, dead, run_ms, runs FROM rollup"
-    " WHERE span_s = $1 AND queue = '' AND task = '' AND at_ms >= $2"
-)
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,33 +52,31 @@ class Sums:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._statistics = Statistics(database)
         self._clock = clock
 
     async def ended(self, queues: Sequence[str]) -> dict[str, Ended]:
         """Return how the jobs of these queues have ended, by queue."""
-        dialect, names = self._database.dialect, array(self._database.dialect, list(queues))
-        sums = await self._database.fetch(_ENDED.format(among=among(dialect, "queue", 1)), (names, DAY_S))
-        known = {row["queue"]: row for row in sums}
-        nothing = {"completed": 0, "failed": 0, "cancelled": 0}
+        names = array(self._database.dialect, list(queues))
+        sums = await self._statistics.counted([(queue, "") for queue in queues], [EVER])
         return {
-            row["name"]: _ended(known.get(row["name"], nothing), row["dead"])
-            for row in await self._database.fetch(_DEAD.format(names=_NAMES[dialect]), (names,))
+            row["name"]: _ended(sums.get((row["name"], ""), Figures()), row["dead"])
+            for row in await self._database.fetch(_DEAD.format(names=_NAMES[self._database.dialect]), (names,))
         }
 
     async def last_hour(self) -> Hour:
         """Return what was done in the 60 minutes up to now."""
-        since_ms = (self._clock() // MINUTE_MS - HOUR_MINUTES + 1) * MINUTE_MS
-        rows = await self._database.fetch(_HOUR, (MINUTE_S, since_ms))
-        timed = sum(Histogram.read(row["runs"]).total for row in rows)
+        until_ms = (self._clock() // Span.MINUTE.ms + 1) * Span.MINUTE.ms
+        window = Window(until_ms - HOUR_MINUTES * Span.MINUTE.ms, until_ms)
+        done = (await self._statistics.counted([("", "")], window.marks())).get(("", ""), Figures())
+        timed = done.runs.total
         return Hour(
-            completed=sum(row["completed"] for row in rows),
-            failed=sum(row["failed"] for row in rows),
-            dead=sum(row["dead"] for row in rows),
-            average_run_ms=sum(row["run_ms"] for row in rows) / timed if timed else None,
+            completed=done.completed,
+            failed=done.failed,
+            dead=done.dead,
+            average_run_ms=done.run_ms / timed if timed else None,
         )
 
 
-def _ended(sums: Mapping[str, int] | Row, dead: int) -> Ended:
-    return Ended(
-        completed=int(sums["completed"]), failed=int(sums["failed"]), cancelled=int(sums["cancelled"]), dead=dead
-    )
+def _ended(sums: Figures, dead: int) -> Ended:
+    return Ended(completed=sums.completed, failed=sums.dead, cancelled=sums.cancelled, dead=dead)

@@ -17,9 +17,10 @@ from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from jobs.broker import Vitals, keys
 from jobs.client import Client
+from jobs.histogram import Histogram
 from jobs.probe import Health
 from jobs.recent import Recent
-from jobs.rollup import Figures, Histogram
+from jobs.rollup import Figures
 from jobs.services.herald import Herald
 from jobs.snapshot import ProcessKind
 from jobs.store import Backup

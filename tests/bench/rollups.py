@@ -1,6 +1,6 @@
 """Fills in the figures of ninety days: for each hour and day, and for each minute of the last seven days.
 
-They are as many and as large as those of the jobs that `fill` makes, but drawn by themselves.
+They are as many and as large as those of the jobs that `fill` makes, but drawn by themselves, each span apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from itertools import product
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from jobs.clock import now_ms
-from jobs.rollup import SUMS, Histogram
+from jobs.histogram import Histogram
+from jobs.rollup import SUMS, Figures, numbers
 from jobs.statistics import Span
 from jobs.store.config import sqlite_path
 
@@ -35,23 +36,22 @@ class Drawn:
         self._chance = random.Random(7)  # noqa: S311  # data for a bench
         self._end_ms = end_ms
         self._per_ms = rows / (DAYS * Span.DAY.ms)
-        self._texts: dict[tuple[int, int], str] = {}
+        self._drawn: dict[tuple[int, int, float], Histogram] = {}
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Make all rows of the table."""
         end_ms = self._end_ms // Span.DAY.ms * Span.DAY.ms + Span.DAY.ms
         for span, days in ((Span.DAY, DAYS), (Span.HOUR, DAYS), (Span.MINUTE, MINUTE_DAYS)):
+            counted: dict[tuple[str, str], tuple[int, Figures]] = {}
             for at_ms in range(end_ms - days * Span.DAY.ms, min(end_ms, self._end_ms), span.ms):
-                for (queue, task), jobs in self._places(self._per_ms * span.ms).items():
-                    yield (
-                        int(span),
-                        at_ms,
-                        queue,
-                        task,
-                        *self._sums(jobs),
-                        self._text(jobs, 3.0),
-                        self._text(jobs, 6.0),
-                    )
+                since_ms = span.since(at_ms)
+                for place, jobs in self._places(self._per_ms * span.ms).items():
+                    known = counted.get(place)
+                    figures = self._figures(jobs)
+                    if known and known[0] == since_ms:
+                        figures = known[1].plus(figures)
+                    counted[place] = since_ms, figures
+                    yield (int(span), at_ms, *place, *numbers(figures), str(figures.waits), str(figures.runs))
 
     def _places(self, jobs: float) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -64,18 +64,19 @@ class Drawn:
                     found[place] = found.get(place, 0) + count
         return found
 
-    def _sums(self, jobs: int) -> tuple[int, ...]:
+    def _figures(self, jobs: int) -> Figures:
         given = {"accepted": jobs, "started": jobs, "completed": jobs, "wait_ms": 20 * jobs, "run_ms": 400 * jobs}
-        return tuple(given.get(name, 0) for name in SUMS)
+        return Figures(**given, waits=self._histogram(jobs, 3.0), runs=self._histogram(jobs, 6.0))
 
-    def _text(self, jobs: int, middle: float) -> str:
+    def _histogram(self, jobs: int, middle: float) -> Histogram:
         """Return a histogram of about so many durations: their variety ends somewhere."""
-        key = (jobs if jobs < 50 else round(jobs, -len(str(jobs)) + 2), self._chance.randrange(SAMPLES))
-        if key not in self._texts:
+        key = (jobs if jobs < 50 else round(jobs, -len(str(jobs)) + 2), self._chance.randrange(SAMPLES), middle)
+        if key not in self._drawn:
             some = Histogram.of(int(self._chance.lognormvariate(middle, 1.2)) for _ in range(min(jobs, 2_000)))
             scale = max(1, jobs // 2_000)
-            self._texts[key] = str(Histogram({bucket: count * scale for bucket, count in some.counts.items()}))
-        return self._texts[key]
+            first, *counts = map(int, str(some).split(","))
+            self._drawn[key] = Histogram(first, [count * scale for count in counts])
+        return self._drawn[key]
 
 
 async def fill_rollups(url: str, rows: int) -> None:

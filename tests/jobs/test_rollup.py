@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.bottleneck import BottleneckKind, bottlenecks, shown
-from jobs.rollup import ERROR_MAX, LONGEST_MS, Figures, Histogram
+from jobs.histogram import ERROR_MAX, LONGEST_MS, Histogram
+from jobs.rollup import Figures
 
 DURATIONS = st.one_of(
     st.integers(0, 50), st.integers(0, 100_000), st.integers(0, LONGEST_MS), st.sampled_from([1, 2, 10, 11, 121, 1331])

@@ -5,10 +5,11 @@ from tortoise.models import Model
 
 
 class Rollup(Model):
-    """What happened in one queue to the jobs of one task, in the `span_s` seconds from `at_ms` on.
+    """What has happened in one queue to the jobs of one task up to the end of the `span_s` seconds from `at_ms` on.
 
-    The times are those of the events. `entered_` columns are jobs that came into a state less those that left it, so
-    their sum over all time up to a moment is how many were in it then.
+    It counts like a meter: minutes since their hour began, hours since their day began, days since ever. There is a row
+    where something happened in its span. The times are those of the events. `entered_` columns are jobs that came into
+    a state less those that left it, so that what they count since ever is how many were in it then.
     """
 
     id = fields.BigIntField(primary_key=True)

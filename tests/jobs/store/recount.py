@@ -10,8 +10,9 @@ import msgspec
 from jobs.event import Due, JobEvent
 from jobs.job import FINAL, AttemptState, JobSpec, State
 from jobs.rollup import Figures
+from jobs.statistics import Span
 from jobs.store.fold import Fold, JobRow
-from jobs.store.rollup import SPANS_S, Key
+from jobs.store.rollup import Key
 
 ENDS = {"FAILED": "failed", "LOST": "lost", "SNOOZED": "snoozed", "RELEASED": "released"}
 
@@ -60,8 +61,8 @@ class Recount:
     def _at(self, event: JobEvent) -> list[Figures]:
         queue, task = self._places[event.job]
         return [
-            self._rows[span_s, *place, event.at_ms - event.at_ms % (span_s * 1000)]
-            for span_s in SPANS_S
+            self._rows[int(span), *place, event.at_ms - event.at_ms % span.ms]
+            for span in Span
             for place in ((queue, task), (queue, ""), ("", task), ("", ""))
         ]
 

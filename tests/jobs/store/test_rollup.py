@@ -13,29 +13,52 @@ from hypothesis import strategies as st
 
 from jobs.errors import Stale
 from jobs.event import Completed, Died, JobEvent, Position, Quarantined
+from jobs.histogram import Histogram
 from jobs.job import Durability, JobSpec, State
-from jobs.rollup import SUMS, Figures, Histogram
+from jobs.rollup import ENTERED, SUMS, Figures, numbers
+from jobs.statistics import Span
 from jobs.store import Store
-from jobs.store.rollup import SPANS_S, Key
+from jobs.store.rollup import Key
 from tests.factories import make_spec
 from tests.jobs.store.recount import Recount
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
 PLACES = [("a", "x"), ("a", "y"), ("b", "x")]
 GAPS_MS = st.sampled_from([1, 700, 40_000, 3_000_000, 50_000_000])
+LATE_MS = st.sampled_from([-700, -70_000, -5_000_000, -90_000_000, -200_000_000])
+"""Clocks were set back, or somebody was held up for long: what happened then is added to what is there already."""
 
 
 async def stored(store: Store) -> dict[Key, Figures]:
-    """Every row of the table that says anything."""
-    rows = await store._database.fetch("SELECT * FROM rollup")
-    found = {
-        (row["span_s"], row["queue"], row["task"], row["at_ms"]): Figures(
+    """What happened in the span of every row: what it counts less what the one before it counts since then."""
+    rows = await store._database.fetch("SELECT * FROM rollup ORDER BY span_s, queue, task, at_ms")
+    found: dict[Key, Figures] = {}
+    begun: dict[Key, Figures] = {}
+    for row in rows:
+        line, at_ms = (row["span_s"], row["queue"], row["task"]), row["at_ms"]
+        counted = Figures(
             **{name: row[name] for name in SUMS}, waits=Histogram.read(row["waits"]), runs=Histogram.read(row["runs"])
         )
-        for row in rows
-    }
+        period = {60: at_ms // 3_600_000, 3_600: at_ms // 86_400_000, 86_400: 0}[row["span_s"]]
+        found[*line, at_ms] = less(counted, begun.get((*line, period), Figures()))
+        begun[*line, period] = counted
     assert len(found) == len(rows)
     return {key: one for key, one in found.items() if one != Figures()}
+
+
+def less(figures: Figures, other: Figures) -> Figures:
+    sums = {name: a - b for name, a, b in zip(SUMS, numbers(figures), numbers(other), strict=True)}
+    waits, runs = (
+        shaped({bucket: count - old.counts.get(bucket, 0) for bucket, count in new.counts.items()})
+        for new, old in ((figures.waits, other.waits), (figures.runs, other.runs))
+    )
+    return Figures(**sums, waits=waits, runs=runs)
+
+
+def shaped(counts: dict[int, int]) -> Histogram:
+    """Make a histogram of this shape."""
+    first = min(counts, default=0)
+    return Histogram(first, [counts.get(bucket, 0) for bucket in range(first, max(counts, default=-1) + 1)])
 
 
 async def check_states(store: Store) -> None:
@@ -44,15 +67,13 @@ async def check_states(store: Store) -> None:
         counted = await store._database.fetch(
             f"SELECT {name} AS name, state, count(*) AS jobs FROM job WHERE version > 0 GROUP BY 1, 2"  # noqa: S608  # our own names
         )
-        other = {"queue": "task", "task": "queue"}.get(name)
-        where = f"{other} = '' AND {name} <> ''" if other else "queue = '' AND task = ''"
-        for span_s in SPANS_S:
-            summed = await store._database.fetch(
-                f"SELECT {name} AS name, {', '.join(f'sum(entered_{state.lower()}) AS {state}' for state in OPEN)}"  # noqa: S608  # as above
-                f" FROM rollup WHERE span_s = $1 AND {where} GROUP BY 1",
-                (span_s,),
-            )
-            entered = {(row["name"], state): int(row[state.lower()]) for row in summed for state in OPEN}
+        for span in Span:
+            entered: Counter[tuple[str, str]] = Counter()
+            for (span_s, queue, task, _), figures in (await stored(store)).items():
+                of = {"queue": queue, "task": task}.get(name, "")
+                if span_s == span and bool(of) == (name != "''") and not (queue + task)[len(of) :]:
+                    for state in OPEN:
+                        entered[of, state] += getattr(figures, ENTERED[state])
             assert {key: number for key, number in entered.items() if number} == {
                 (row["name"], row["state"]): row["jobs"] for row in counted if row["state"] in OPEN
             }
@@ -124,7 +145,7 @@ STEPS = st.sampled_from(
     ["enqueued", "due", "started", "progressed", "logged", "completed", "retrying", "snoozed", "released", "reaped",
      "died", "cancel_requested", "cancelled", "recovered", "run", "replay", "quarantined", "rerun", "unreadable"]
 )  # fmt: skip
-ACTS = st.lists(st.tuples(st.integers(0, 3), STEPS, st.integers(1, 3), GAPS_MS), max_size=40)
+ACTS = st.lists(st.tuples(st.integers(0, 3), STEPS, st.integers(1, 3), GAPS_MS | GAPS_MS | LATE_MS), max_size=40)
 """They need not make sense."""
 LEGAL = {
     None: ["enqueued", "scheduled"],
@@ -218,7 +239,9 @@ class Play:
                 getattr(tale, step)(value)
         # Of some attempts it is known what they took.
         self.batch += [
-            msgspec.structs.replace(one, cpu_us=gap_ms * 10) if isinstance(one, Completed | Died) and value < 3 else one
+            msgspec.structs.replace(one, cpu_us=abs(gap_ms) * 10)
+            if isinstance(one, Completed | Died) and value < 3
+            else one
             for one in tale.events[before:]
         ]
 
@@ -283,7 +306,7 @@ class Play:
 def plain(rows: dict[Key, Figures]) -> dict[Key, Figures]:
     """Rows that only tell how many waits there were, not how long: nobody can know where events make no sense."""
     return {
-        key: msgspec.structs.replace(one, wait_ms=0, waits=Histogram({0: one.waits.total})) for key, one in rows.items()
+        key: msgspec.structs.replace(one, wait_ms=0, waits=shaped({0: one.waits.total})) for key, one in rows.items()
     }
 
 

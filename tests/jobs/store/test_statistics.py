@@ -173,13 +173,16 @@ async def test_no_past_at_all(store: Store) -> None:
 
 
 @given(ends=st.tuples(st.integers(0, 10_000_000), st.integers(0, 10_000_000)).map(sorted))
-def test_tiles_cover_a_window_once(ends: list[int]) -> None:
+def test_a_window_is_told_by_six_rows_at_most(ends: list[int]) -> None:
     window = Window(ends[0] * 60_000, ends[1] * 60_000)
-    tiles = list(window.tiles())
-    at_ms = window.from_ms
-    for tile in tiles:
-        assert tile.from_ms == at_ms < tile.until_ms
-        assert tile.from_ms % tile.span.ms == tile.until_ms % tile.span.ms == 0
-        at_ms = tile.until_ms
-    assert at_ms == window.until_ms
-    assert sum((tile.until_ms - tile.from_ms) // tile.span.ms for tile in tiles if tile.span is not Span.DAY) <= 2 * 82
+    marks = window.marks()
+    assert len(marks) <= 6
+    for sign, end_ms in ((1, window.until_ms), (-1, window.from_ms)):
+        at_ms = 0
+        for mark in [one for one in marks if one.sign == sign]:  # each goes on where the one before ends
+            last_ms = mark.until_ms - mark.span.ms
+            assert mark.from_ms == at_ms <= last_ms
+            assert mark.from_ms % mark.span.ms == mark.until_ms % mark.span.ms == 0
+            assert mark.span.since(last_ms) == mark.from_ms
+            at_ms = mark.until_ms
+        assert at_ms == end_ms

@@ -7,13 +7,14 @@ import asyncio
 import pytest
 
 from jobs.client import Client
-from jobs.rollup import Histogram
-from jobs.store.totals import DAY_MS, STALE_MS, Lately, Totals
+from jobs.histogram import Histogram
+from jobs.store.totals import STALE_MS, Lately, Totals
 from tests.jobs.hand import Hand
 from tests.jobs.reading import enqueue
 from tests.wait import until
 
-NOW = 1_800_000_000_000
+DAY_MS = 86_400_000
+NOW = 1_800_000_000_000 + 300_000
 ADD = (
     "INSERT INTO rollup (span_s, at_ms, queue, task, accepted, completed, dead, cancelled, run_ms, runs)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
@@ -39,33 +40,36 @@ async def add(
         await transaction.execute(ADD, values)
 
 
-async def test_days_are_added_up_whenever_they_were_read(client: Client) -> None:
+async def test_each_is_what_its_last_day_counts(client: Client) -> None:
     clock = Time()
     totals = Totals(client.store._database, clock)
     today = NOW // DAY_MS * DAY_MS
-    for days in (0, 1, 2, 5, 30):
-        await add(client, today - days * DAY_MS, accepted=10, completed=1 + days, run_ms=100)
+    for number, days in enumerate((30, 5, 2, 1, 0)):  # they count on
+        await add(client, today - days * DAY_MS, accepted=10 * (number + 1), completed=1 + number, run_ms=100)
     for queue, task in (("", ""), ("q", ""), ("", "t")):  # sums of the others
         await add(client, today, queue=queue, task=task, accepted=1_000)
     figures = (await totals.each())["q", "t"]
-    assert (figures.accepted, figures.completed, figures.run_ms, figures.runs.total) == (50, 43, 500, 5)
+    assert (figures.accepted, figures.completed, figures.run_ms, figures.runs.total) == (50, 5, 100, 1)
     await add(client, today, task="new", accepted=1)
     assert set(await totals.each()) == {("q", "t"), ("q", "new")}
-    for _ in range(4):  # what is read once a day, and what is read each time, change places
+    for _ in range(4):
         clock.now_ms += DAY_MS
         assert (await totals.each())["q", "t"].accepted == 50
     clock.now_ms += STALE_MS
     assert await totals.each() == {}
-    await add(client, clock.now_ms // DAY_MS * DAY_MS, accepted=1)
+    await add(client, clock.now_ms // DAY_MS * DAY_MS, accepted=51)
     assert {place: one.accepted for place, one in (await totals.each()).items()} == {("q", "t"): 51}
 
 
 async def test_how_jobs_ended_lately(client: Client) -> None:
     totals = Totals(client.store._database, Time())
-    minute = NOW // 60_000 * 60_000
-    await add(client, minute, task="", span_s=60, completed=3, dead=1)
-    await add(client, minute - 540_000, task="", span_s=60, cancelled=2)
+    minute, hour = NOW // 60_000 * 60_000, NOW // 3_600_000 * 3_600_000
+    assert minute - 660_000 < hour < minute  # the hours count what ended before this one began
+    await add(client, DAY_MS, task="", completed=1)  # a queue is known by its days
     await add(client, minute - 660_000, task="", span_s=60, completed=50)
+    await add(client, minute - 540_000, task="", span_s=60, completed=50, cancelled=2)
+    await add(client, hour - 3_600_000, task="", span_s=3_600, completed=50, cancelled=2)
+    await add(client, minute, task="", span_s=60, completed=3, dead=1)
     await add(client, minute, task="t", span_s=60, completed=7)
     assert await totals.lately(600) == {"q": Lately(finished=6, dead=1)}
 
