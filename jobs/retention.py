@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from jobs.errors import InvalidOption
+from jobs.errors import InvalidOption, Unavailable
 from jobs.job import State
 from jobs.task import NAME_PATTERN
 
@@ -21,6 +21,8 @@ COUNT_MAX = 1_000_000
 EVERY_MIN_S, EVERY_MAX_S = 60, 31 * DAY_S
 GRACE_MIN_S = 60.0
 """Jobs that ended more recently are never removed; a longer replay window protects them for as long as it is."""
+CLOCKS_APART_MAX_S = HOUR_S
+"""How far the clock of Redis, which times what happens to jobs, may be from others for anything to be removed."""
 
 
 class Kind(StrEnum):
@@ -98,6 +100,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return 0 if self.ran_ms is None else self.ran_ms + self.policy.every_s * 1000
 
+    def is_due(self, now_ms: int) -> bool:
+        """Tell whether it is to run now. One that ran in the future ran by a clock that was wrong."""
+        return self.next_ms is not None and (self.next_ms <= now_ms or (self.ran_ms or 0) > now_ms)
+
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy would remove of one queue, or of a kind that has no queues."""
@@ -151,6 +157,16 @@ SHIPPED = {
 def grace_ms(replay_window_s: float) -> int:
     """Return how long an ended job is safe from being removed: subscribers may still catch up on its events."""
     return int(max(GRACE_MIN_S, replay_window_s) * 1000)
+
+
+def check_clocks(redis_ms: int, own_ms: int) -> None:
+    """Raise Unavailable where what is old by the clock of Redis may not be."""
+    apart_s = (redis_ms - own_ms) / 1000
+    if abs(apart_s) > CLOCKS_APART_MAX_S:
+        raise Unavailable(
+            f"The clock of Redis is {abs(apart_s) / HOUR_S:,.1f} hours {'ahead of' if apart_s > 0 else 'behind'} that"
+            " of this machine; nothing is removed until they agree within an hour."
+        )
 
 
 def check(policy: Policy) -> None:

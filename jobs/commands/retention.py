@@ -12,7 +12,7 @@ from jobs.commands.gate import command
 from jobs.commands.parts import Parts
 from jobs.errors import InvalidOption, NotFound
 from jobs.job import FINAL, State
-from jobs.retention import DAY_S, KEEP_MAX_S, Kind, Policy, Standing, check, grace_ms
+from jobs.retention import DAY_S, KEEP_MAX_S, Kind, Policy, Standing, check, check_clocks, grace_ms
 from jobs.viewer import Permission, Viewer
 
 QUEUES_MAX = 100
@@ -71,19 +71,21 @@ class RetentionCommands:
 
         `queues`: empty: all. `states`: final ones. What is removed cannot be brought back. Jobs whose idempotency key
         has not expired stay. Raises Forbidden, InvalidOption, NotFound for a queue that never had a job, and
-        Unavailable, also between a restore and the next epoch.
+        Unavailable, also between a restore and the next epoch, and where the clock of Redis is wrong.
         """
         self._check_cleaning(queues, states, older_s, within_s)
         await self._parts.store.epoch.check_trusting()
         unknown = set(queues).difference(await self._parts.store.search.queues())
         if unknown:
             raise NotFound(f'There is no queue "{min(unknown)[:128]}".', path=("queues",))
+        now_ms = await self._parts.broker.now_ms()
+        check_clocks(now_ms, self._parts.clock())
         deadline_s = time.monotonic() + within_s
         batches = self._parts.store.retention.clean(
             tuple(dict.fromkeys(queues)),
             tuple(dict.fromkeys(states)),
             older_s=int(older_s),
-            now_ms=await self._parts.broker.now_ms(),
+            now_ms=now_ms,
             grace_ms=self._grace_ms,
         )
         removed = 0

@@ -7,14 +7,15 @@ and the next run goes on with what is left. Two cleaners at once are harmless.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import structlog
 
 from jobs.broker import Broker
-from jobs.errors import Unavailable
+from jobs.clock import Clock, now_ms
 from jobs.probe import Health
-from jobs.retention import Policy, grace_ms
+from jobs.retention import Policy, Standing, check_clocks, grace_ms
 from jobs.services.leading import LeaderLoop
 from jobs.store import Store
 
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 5.0
 """How soon a policy that was set is noticed, and that Redis does not answer."""
+LOOK_AGAIN_S = 0.5
+"""How soon a run that is under way notices that policies were changed, or that the database was restored."""
 
 
 class Cleaner(LeaderLoop):
@@ -29,43 +32,48 @@ class Cleaner(LeaderLoop):
 
     name = "cleaner"
 
-    def __init__(self, store: Store, broker: Broker, *, replay_window_s: float) -> None:
+    def __init__(self, store: Store, broker: Broker, *, replay_window_s: float, clock: Clock = now_ms) -> None:
         super().__init__(store)
         self._store = store
         self._broker = broker
+        self._clock = clock
         self._grace_ms = grace_ms(replay_window_s)
         self._at_work = ""
+        self._looked_s = 0.0
+        self._failed_s: dict[Policy, float] = {}
 
     async def lead(self) -> float:
         """Run what is due, what has waited longest first. A policy that fails does not keep the others from running."""
-        if not await self._store.epoch.is_trusting():
-            return LOOK_S  # what was retried since the backup looks as if it had ended long ago
+        standing = await self._store.retention.standing()
+        policies = [one.policy for one in standing]
         fault: Exception | None = None
-        for policy in await self._due():
+        for policy in self._due(standing, await self._now_ms()):
+            if not await self._goes_on(policies):
+                break
             try:
-                if not await self._clean(policy):
-                    break
-            except Unavailable:
-                raise
+                await self._clean(policy, policies)
+                self._failed_s.pop(policy, None)
             except Exception as error:  # it is raised once the others have had their turn
                 log.warning("cleaner.fault", kind=policy.kind, queue=policy.queue or None, error=str(error))
+                self._failed_s[policy] = time.monotonic()
                 fault = fault or error
         if fault:
             raise fault
         return LOOK_S
 
-    async def _due(self) -> list[Policy]:
-        now_ms = await self._broker.now_ms()
-        due = [
-            (one.next_ms, one.policy)
-            for one in await self._store.retention.standing()
-            if one.next_ms is not None and one.next_ms <= now_ms
-        ]
-        return [policy for _, policy in sorted(due, key=lambda pair: pair[0])]
+    def _due(self, standing: Sequence[Standing], now_ms: int) -> list[Policy]:
+        """Return what is due: what failed goes last, though it has waited longest."""
+        due = [(self._failed_s.get(one.policy, 0.0), one.next_ms, one.policy) for one in standing if one.is_due(now_ms)]
+        return [policy for *_, policy in sorted(due, key=lambda one: one[:2])]
 
-    async def _clean(self, policy: Policy) -> bool:
-        """Run one policy; False where it was cut short, because another process leads or this one stops."""
-        now_ms, began_s, removed = await self._broker.now_ms(), time.monotonic(), 0
+    async def _now_ms(self) -> int:
+        now_ms = await self._broker.now_ms()
+        check_clocks(now_ms, self._clock())
+        return now_ms
+
+    async def _clean(self, policy: Policy, policies: Sequence[Policy]) -> None:
+        """Run one policy for as long as `policies` are those in force, this process leads, and is not to stop."""
+        now_ms, began_s, removed = await self._now_ms(), time.monotonic(), 0
         goes_on = True
         try:
             batches = self._store.retention.run(policy, now_ms=now_ms, grace_ms=self._grace_ms)
@@ -74,7 +82,7 @@ class Cleaner(LeaderLoop):
                     removed += batch
                     self._at_work = f"It has removed {removed:,} of {policy.kind} in this run."
                     self.moves()
-                    goes_on = not self._stopping.is_set() and await self.leadership.holds()
+                    goes_on = await self._goes_on(policies, looks_every_s=LOOK_AGAIN_S)
                     if not goes_on:
                         break
         finally:
@@ -85,7 +93,16 @@ class Cleaner(LeaderLoop):
             "cleaner.ran" if goes_on else "cleaner.cut_short",
             kind=str(policy.kind), queue=policy.queue or None, removed=removed, seconds=took_s,
         )  # fmt: skip
-        return goes_on
+
+    async def _goes_on(self, policies: Sequence[Policy], *, looks_every_s: float = 0.0) -> bool:
+        if self._stopping.is_set() or not await self.leadership.holds():
+            return False
+        if time.monotonic() - self._looked_s < looks_every_s:
+            return True
+        self._looked_s = time.monotonic()
+        if not await self._store.epoch.is_trusting():
+            return False  # what was retried since the backup looks as if it had ended long ago
+        return policies == [one.policy for one in await self._store.retention.standing()]
 
     def health(self) -> Health:
         """Tell whether it makes progress, and what it does."""

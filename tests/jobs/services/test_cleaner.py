@@ -102,9 +102,9 @@ async def test_a_run_that_is_due_again_runs_again(
     cleaner = await make_cleaner()
     look, looks = cleaner._due, []
 
-    async def count() -> list[Policy]:
+    def count(*args: Any) -> list[Policy]:
         looks.append(1)
-        return await look()
+        return look(*args)
 
     monkeypatch.setattr(cleaner, "_due", count)
     cleaner.start()
@@ -166,7 +166,7 @@ async def test_whoever_leads_no_more_stops_in_the_middle(
     store = (await open_client()).store
     await store.retention.set(Policy(kind=Kind.COMPLETED, keep_s=0), now_ms=1)
     cleaner = await make_cleaner()
-    answers = iter([True, True])  # the turn, and the first batch
+    answers = iter([True, True, True])  # the turn, the policy, and the first batch
 
     async def holds() -> bool:
         return next(answers, False)
@@ -180,7 +180,7 @@ async def test_whoever_leads_no_more_stops_in_the_middle(
     assert (await rows(store))["job"] == kept
 
 
-async def test_a_database_that_is_away_and_a_policy_that_fails_keep_nothing_from_running(
+async def test_policies_that_time_out_or_fail_keep_no_other_from_running(
     client: Client, past: Past, make_cleaner: Callable[[], Awaitable[Cleaner]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = await past.ended(ago(40 * DAY_S))
@@ -190,8 +190,8 @@ async def test_a_database_that_is_away_and_a_policy_that_fails_keep_nothing_from
 
     def fail(policy: Policy, **more: Any) -> Any:
         asked.append(policy.kind)
-        if len(asked) == 1:
-            raise StoreUnavailable("The database does not answer.")
+        if policy.kind is Kind.COMPLETED and asked.count(policy.kind) < 3:
+            raise StoreUnavailable("The database does not answer in time.")
         if policy.kind is Kind.QUARANTINE:
             raise KeyError("a bug")
         return run(policy, **more)
@@ -200,9 +200,68 @@ async def test_a_database_that_is_away_and_a_policy_that_fails_keep_nothing_from
     cleaner.start()
     await wait_for(lambda: _gone(client.store, old))
     await wait_for(lambda: _ran(client.store, Kind.TOKEN, ""))
-    await until(lambda: not cleaner.health().ok)
-    assert "a bug" in cleaner.health().detail
+    assert set(asked[: len(SHIPPED)]) == set(SHIPPED)  # nothing is tried again before all others
+    await until(lambda: "a bug" in cleaner.health().detail)
+    assert not cleaner.health().ok
     assert not await _ran(client.store, Kind.QUARANTINE, "")
     monkeypatch.undo()
     await wait_for(lambda: ran(client.store))
     await until(lambda: cleaner.health().ok)
+
+
+_CHANGES = {
+    "the policy": Policy(kind=Kind.COMPLETED),
+    "that of a queue": Policy(kind=Kind.COMPLETED, queue="some"),
+    "restored": None,
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+async def test_a_run_ends_where_policies_are_changed_or_the_database_is_restored(
+    database_url: str, open_client: Callable[..., Awaitable[Client]], make_cleaner: Callable[[], Awaitable[Cleaner]],
+    monkeypatch: pytest.MonkeyPatch, change: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+    await fill(database_url, 2_000)
+    store = (await open_client()).store
+    await store.retention.set(Policy(kind=Kind.COMPLETED, keep_s=0), now_ms=1)
+    cleaner = await make_cleaner()
+    run = cleaner._store.retention.run
+
+    async def slowly(policy: Policy, **more: Any) -> AsyncIterator[int]:
+        async for batch in run(policy, **more):
+            if new := _CHANGES[change]:
+                await store.retention.set(new, now_ms=1)
+            else:
+                async with store._database.transaction() as transaction:
+                    await transaction.execute("UPDATE epoch SET run_id = ''")
+            yield batch
+
+    monkeypatch.setattr(cleaner._store.retention, "run", slowly)
+    await cleaner.turn()
+    kept = (await rows(store))["job"]
+    assert 1_000 < kept < 2_000
+    assert (await standing(store, Kind.COMPLETED)).ran_ms is None
+
+
+async def test_nothing_is_removed_by_a_clock_of_redis_that_is_wrong(
+    client: Client, past: Past, make_cleaner: Callable[[], Awaitable[Cleaner]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young, old = await past.ended(ago(DAY_S)), await past.ended(ago(40 * DAY_S))
+    cleaner = await make_cleaner()
+    told = cleaner._broker.now_ms
+    ahead_ms = 31 * DAY_S * 1000
+
+    async def ahead() -> int:
+        return await told() + ahead_ms
+
+    monkeypatch.setattr(cleaner._broker, "now_ms", ahead)
+    cleaner.start()
+    await until(lambda: not cleaner.health().ok)
+    assert "The clock of Redis is 744.0 hours ahead of that of this machine" in cleaner.health().detail
+    assert (await left(client.store, young), await left(client.store, old)) == ([0], [0])
+    await client.store.retention.note_run(SHIPPED[Kind.COMPLETED], 0, ran_ms=now_ms() + ahead_ms)
+    monkeypatch.undo()
+    await wait_for(lambda: _gone(client.store, old))
+    await until(lambda: cleaner.health().ok)
+    assert await left(client.store, young) == [0]
