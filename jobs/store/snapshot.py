@@ -18,8 +18,8 @@ from jobs.store.where import Query
 
 SECTIONS = ("queues", "workers", "database", "redis", "notifications", "recorder", "processes", "errors")
 """The sections that have a column each, of JSON."""
-SERIES_MAX = 2_000
-"""Snapshots that a series looks at, evenly spread where there are more: a week of them, one every five minutes."""
+SERIES_MAX = 1_500
+"""Snapshots that a series looks at, evenly spread where there are more: five days of them, one every five minutes."""
 QUEUE_SERIES_MAX = 1_000
 """The same for the series of one queue, which has to read through all queues."""
 TOTAL_MAX = 500
