@@ -1,4 +1,4 @@
-"""`queueql health`: the figures of the whole system."""
+"""`queueql health`: whether the whole system makes progress, and its figures."""
 
 from __future__ import annotations
 
@@ -12,20 +12,46 @@ if TYPE_CHECKING:
     from api.client.link import Link
     from api.client.screen import Screen
 
+EXIT_UNHEALTHY = 23
+"""The figures were printed, and a component makes no progress."""
+
 _JOBS = ("waiting", "delayed", "active", "blocked", "completed", "failed", "cancelled", "dead")
 
 
 def health(url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
-    """Show how the whole system is: queues, workers, database, Redis, recorder and processes."""
+    """Show how the whole system is: queues, workers, database, Redis, recorder and processes.
 
-    async def command(link: Link, screen: Screen) -> None:
-        found = (await link.run(document.HEALTH, {}))["systemHealth"]
-        if screen.as_json:
-            screen.json(found)
-        else:
-            _print(screen, found)
+    The first line says what /health says; where that is not well, the exit code is 23.
+    """
+    call(report, url=url, token=token, as_json=as_json)
 
-    call(command, url=url, token=token, as_json=as_json)
+
+async def report(link: Link, screen: Screen) -> int:
+    """Print how the system is; return the exit code. Raises CommandError."""
+    said = await link.health()
+    is_well = said.get("status") == "healthy"
+    if not screen.as_json:
+        _print_verdict(screen, said, is_well=is_well)
+    found = (await link.run(document.HEALTH, {}))["systemHealth"]
+    if screen.as_json:
+        screen.json(
+            {"status": "healthy" if is_well else "unhealthy", "components": said.get("components", {}), **found}
+        )
+    else:
+        screen.line()
+        _print(screen, found)
+    return 0 if is_well else EXIT_UNHEALTHY
+
+
+def _print_verdict(screen: Screen, said: dict[str, Any], *, is_well: bool) -> None:
+    from api.client.text import safe
+
+    if is_well:
+        screen.line(("HEALTHY", "bold green"), ": every component makes progress.")
+        return
+    wrong = {name: part["detail"] for name, part in said.get("components", {}).items() if not part["ok"]}
+    screen.line(("UNHEALTHY", "bold red"), f": {safe(', '.join(wrong) or said.get('detail', ''))}")
+    screen.facts(wrong.items())
 
 
 def _print(screen: Screen, found: dict[str, Any]) -> None:
@@ -56,7 +82,7 @@ def _print(screen: Screen, found: dict[str, Any]) -> None:
                     "Last minute",
                     f"{_count(database['queriesMinute'])} queries, {length(database['averageQuery'])} each",
                 ),
-                ("Slow queries", _count(database["slowQueries"])),
+                ("Slow queries", _slow(database, found["processes"])),
             ]
         )
     _print_redis(screen, found["redis"])
@@ -151,6 +177,14 @@ def _pools(database: dict[str, Any]) -> str:
     if database["poolSize"] is None:
         return ""
     return f"{database['poolSize']}, {database['poolActive']} in use, {database['poolWaiting']} callers wait"
+
+
+def _slow(database: dict[str, Any], processes: dict[str, Any] | None) -> str:
+    """Those that ended took their counts with them."""
+    if database["slowQueries"] is None:
+        return ""
+    number = sum(one["pool"] is not None for one in processes["each"]) if processes else 0
+    return f"{_count(database['slowQueries'])} in the processes that are there ({number}), each since its start"
 
 
 def _count(value: str | int | None) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
@@ -48,17 +49,18 @@ class Link:
         """Run a query or mutation. Raises CommandError."""
         body = {"query": document, "variables": variables or {}}
         headers = {**self._headers, "Accept": "application/json"}
+        return self._read(*await self._ask(self._session.post(self.address.endpoint, json=body, headers=headers)))
+
+    async def health(self) -> dict[str, Any]:
+        """Return what /health says: `status` is `healthy`, or the problem's 503; `components`. Raises CommandError."""
+        status, text = await self._ask(self._session.get(f"{self.address.url}/health"))
         try:
-            async with (
-                asyncio.timeout(ANSWER_S),
-                self._session.post(self.address.endpoint, json=body, headers=headers) as response,
-            ):
-                status, text = response.status, await response.read()
-        except TimeoutError:
-            raise Away(f"The API at {self.address.url} did not answer within {ANSWER_S:g} s.") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._unreachable(error) from None
-        return self._read(status, text)
+            said = json.loads(text)
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and isinstance(said.get("components"), dict):
+            return said
+        raise self._refusal(status, "")
 
     async def stream(self, document: str, variables: Callable[[], Variables]) -> AsyncIterator[dict[str, Any] | None]:
         """Yield what a subscription delivers, until it ends by itself; None where it had to be begun anew.
@@ -123,6 +125,15 @@ class Link:
         if code in _SIGNED_OUT:
             raise self._token_refused()
         raise Away(f"The API at {self.address.url} closed the connection.")
+
+    async def _ask(self, request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(ANSWER_S), request as response:
+                return response.status, await response.read()
+        except TimeoutError:
+            raise Away(f"The API at {self.address.url} did not answer within {ANSWER_S:g} s.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(error) from None
 
     def _read(self, status: int, text: bytes) -> dict[str, Any]:
         try:

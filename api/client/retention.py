@@ -12,6 +12,8 @@ from api.client.call import call
 from api.client.option import AsJson, Token, Url, iso_length, read_length
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from api.client.link import Link
     from api.client.screen import Screen
 
@@ -35,6 +37,11 @@ class Kind(StrEnum):
     KEY = "KEY"
     TOKEN = "TOKEN"  # noqa: S105  # the name of a kind
 
+
+_JOBS = {Kind.COMPLETED, Kind.CANCELLED, Kind.DEAD}
+YOUNG = (
+    "Jobs that ended within the replay window (QUEUEQL_REPLAY_WINDOW_S, 10 minutes) stay for now; they do not count."
+)
 
 Which = Annotated[Kind, typer.Argument(metavar="KIND", case_sensitive=False, help="What is kept: COMPLETED, LOG, ...")]
 Queue = Annotated[str | None, typer.Option(help="Only for jobs of this queue.")]
@@ -88,6 +95,8 @@ def preview(
             for one in found["shares"]
         ]
         screen.table(columns, rows, "Nothing.")
+        if kind in _JOBS:
+            screen.say(YOUNG)
 
     call(command, url=url, token=token, as_json=as_json)
 
@@ -144,6 +153,13 @@ def _days(length: str) -> str:
     return f"{days:,.0f} d" if days and not rest else seconds_text(seconds_of(length))
 
 
+def _next(at: str | None, now: datetime) -> str:
+    """Return when a policy is carried out; one that was set now is overdue, since what it replaced was."""
+    from api.client.text import moment, relative
+
+    return "due now" if at and moment(at) <= now else relative(at, now)
+
+
 def _print(screen: Screen, policies: list[dict[str, Any]]) -> None:
     from api.client.screen import Column
     from api.client.text import relative
@@ -166,7 +182,7 @@ def _print(screen: Screen, policies: list[dict[str, Any]]) -> None:
             relative(one["ranAt"], now),
             f"{one['removed']:,}",
             f"{int(one['removedTotal']):,}",
-            relative(one["nextRunAt"], now),
+            _next(one["nextRunAt"], now),
         )
 
     screen.table(columns, [row(one) for one in policies], "No policies.")
