@@ -122,5 +122,5 @@ class Herald(Loop):
         if self._process is None:
             return said
         with self._process.oneshot():
-            cpu, memory = self._process.cpu_percent() / 100, self._process.memory_info().rss
+            cpu, memory = round(self._process.cpu_percent() / 100, 3), self._process.memory_info().rss
         return msgspec.structs.replace(said, cpu=cpu, memory_bytes=memory, loop_lag_ms=round(1000 * lag_s))

@@ -89,8 +89,9 @@ async def _check_workers(settings: Settings, folder: DataFolder) -> None:
     finally:
         await broker.close()
     if workers:
+        holders = "One worker holds" if len(workers) == 1 else f"{len(workers)} workers hold"
         raise DatabaseInUse(
-            f"{len(workers)} workers hold a lease in Redis: stop every process of QueueQL first, and wait"
+            f"{holders} a lease in Redis: stop every process of QueueQL first, and wait"
             f" {settings.lease_s:.0f} s where one was killed; --force goes on all the same."
         )
 

@@ -83,7 +83,7 @@ class Pulse:
         longest = heapq.nsmallest(RUNNING_MAX, attempts, key=lambda attempt: attempt.begun_s)
         now_s, now_ms = monotonic(), self._clock()
         with self._process.oneshot():
-            cpu, memory = self._process.cpu_percent() / 100, self._process.memory_info().rss
+            cpu, memory = round(self._process.cpu_percent() / 100, 3), self._process.memory_info().rss
         return Vitals(
             state=self._state(),
             concurrency=self._slots.most,
