@@ -32,6 +32,8 @@ from tests.tcp_proxy import TcpProxy
 
 RED_S = 15.0
 GREEN_S = 15.0
+SETTLE_S = 10.0
+"""On a busy machine something may miss its two seconds to answer; by then it has answered again."""
 LOOK_S = 0.1
 SETTINGS = {"report_every_s": 3_600.0, "backup_every_s": 3_600.0, "snapshot_every_s": 86_400.0}
 """With these the services start every loop that there is."""
@@ -136,15 +138,15 @@ class System:
         return Red(_red(self._lookout.parts()), _red(services), _red(self.worker.health()))
 
     async def until(self, red: Red, within_s: float) -> None:
-        """Wait until this is red, and nothing else."""
-        began, seen = time.monotonic(), list[str]()
+        """Wait until this has been red, and then until it is, and nothing else."""
+        began, ever, seen = time.monotonic(), Red(), list[str]()
         while (found := await self.red()) != red:
-            after_s = time.monotonic() - began
-            lacking, beyond = (
-                [sorted(a - b) for a, b in zip(*pair, strict=True)] for pair in ((red, found), (found, red))
-            )
+            after_s, ever = time.monotonic() - began, _together([ever, found])
+            lacking, beyond = _without(red, found), _without(found, red)
             seen.append(f"{self.name} after {after_s:.1f} s: not red are {lacking}, and red should not be {beyond}")
-            assert after_s < within_s, "\n".join(dict.fromkeys(seen))
+            assert after_s < within_s or (after_s < within_s + SETTLE_S and not any(_without(red, ever))), "\n".join(
+                seen
+            )
             await asyncio.sleep(LOOK_S)
 
     def said(self, component: str) -> str:
@@ -156,6 +158,10 @@ class System:
 
 def _red(parts: Iterable[Health]) -> frozenset[str]:
     return frozenset(part.component for part in parts if not part.ok)
+
+
+def _without(one: Red, other: Red) -> Red:
+    return Red(*(names - others for names, others in zip(one, other, strict=True)))
 
 
 def _together(reds: Sequence[Red]) -> Red:
