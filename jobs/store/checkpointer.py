@@ -3,7 +3,7 @@
 By itself SQLite does so inside the COMMIT of whoever makes the log longer than 1,000 pages, while all other writers
 wait for two or three more syncs of the disk. A passive checkpoint on a connection of its own keeps nobody waiting. But
 the log begins anew only once all of it was carried over, and while others go on writing there is always some more. So
-the last steps are made in the writers' turn, when little is left to copy, and keep them out for `HOLD_S` at most.
+the last steps are made in the writers' turn, when little is left to copy, and keep them out for a few milliseconds.
 
 Every process looks after its own commits. SQLite lets one of them at a time make a checkpoint.
 """
@@ -24,14 +24,15 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-PAGES = 1_000
+PAGES = 2_000
 """What is in the log only is carried over when it has grown by so many pages."""
 PAGES_MAX = 16_000
 """With a log of so many pages, 64 MB, writers now and then wait for readers to leave it: `READERS_MS` at most."""
-HOLD_S = 0.010
-"""For how long one step keeps writers out. A sync of the disk that takes longer goes on beside them."""
-STEPS = 5
-"""Those who write during such a sync make another step necessary; it has less to copy and to sync."""
+HOLDS_S = (0.005, 0.005, 0.010, 0.020, 0.040)
+"""For how long each step keeps writers out at most: a sync of the disk that takes longer goes on beside them.
+
+Those who write meanwhile make the next step necessary. It has less to copy and to sync, and a busy machine more time.
+"""
 READERS_MS = 40
 READERS_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
@@ -123,24 +124,30 @@ class Checkpointer:
         if done.is_busy:  # another process is at it
             return
         self._known = length._replace(pages=done.pages)
+        if done.pages - done.carried < PAGES:  # else a reader that stays needs the file as it was before
+            await self._finish(connection)
+            await self._wait_for_readers(connection, length)
+
+    async def _finish(self, connection: aiosqlite.Connection) -> None:
+        """Carry over what was written meanwhile, until nothing was written meanwhile."""
+        for hold_s in HOLDS_S:
+            if self._stopping.is_set():
+                break
+            async with self._alone():
+                step = asyncio.create_task(_checkpoint(connection, "PASSIVE"))
+                await asyncio.wait([step], timeout=hold_s)
+                is_whole = step.done()
+            await step
+            if is_whole:
+                break
+
+    async def _wait_for_readers(self, connection: aiosqlite.Connection, length: Length) -> None:
+        """Readers that come and go, one always before the other has gone, would keep the log from beginning anew."""
         now_s = asyncio.get_running_loop().time()
         if length.pages > PAGES_MAX and now_s - self._restarted_at >= READERS_EVERY_S:
             self._restarted_at = now_s
             async with self._alone():
                 await _checkpoint(connection, "RESTART")
-        elif done.carried == done.pages:  # else a reader needs the file as it was before
-            await self._finish(connection)
-
-    async def _finish(self, connection: aiosqlite.Connection) -> None:
-        """Carry over what was written meanwhile, until nothing was written meanwhile."""
-        is_whole, steps = False, 0
-        while not is_whole and steps < STEPS and not self._stopping.is_set():
-            steps += 1
-            async with self._alone():
-                step = asyncio.create_task(_checkpoint(connection, "PASSIVE"))
-                await asyncio.wait([step], timeout=HOLD_S)
-                is_whole = step.done()
-            await step
 
 
 async def _checkpoint(connection: aiosqlite.Connection, mode: str) -> _Done:

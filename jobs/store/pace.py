@@ -9,9 +9,10 @@ from typing import Protocol
 
 from jobs.store.database import Database, Dialect, Transaction
 
-TARGET_S = 0.020
-"""What one transaction is to take, its commit included."""
-SHARE_MIN_S, SHARE_MAX_S = 0.002, 0.015
+TARGET_S: dict[Dialect, float] = {"sqlite": 0.012, "postgres": 0.020}
+"""What one transaction is to take, its commit included. SQLite keeps all other writers out meanwhile."""
+SHARE_MIN_S = 0.002
+SHARE_MAX_S: dict[Dialect, float] = {"sqlite": 0.008, "postgres": 0.015}
 """What its steps may take of that. The rest is for the commit, which on a slow disk takes the most."""
 STEP_S = 0.004
 """What one step is to take."""
@@ -46,6 +47,7 @@ class Pace:
 
     def __init__(self, dialect: Dialect) -> None:
         self._least, self._most = STEP_MIN[dialect], STEP_MAX[dialect]
+        self._target_s, self._share_max_s = TARGET_S[dialect], SHARE_MAX_S[dialect]
         self.rows = self._least
         self.share_s = SHARE_MIN_S
 
@@ -59,8 +61,8 @@ class Pace:
 
     def note_transaction(self, took_s: float) -> None:
         """Learn from a transaction and its commit."""
-        factor = min(1.25, max(0.1, TARGET_S / max(took_s, 1e-6)))
-        self.share_s = min(SHARE_MAX_S, max(SHARE_MIN_S, self.share_s * factor))
+        factor = min(1.25, max(0.1, self._target_s / max(took_s, 1e-6)))
+        self.share_s = min(self._share_max_s, max(SHARE_MIN_S, self.share_s * factor))
 
 
 async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.monotonic) -> AsyncGenerator[int, None]:

@@ -69,7 +69,7 @@ class Hold(NamedTuple):
     commit_ms: float
     """The share of COMMIT."""
     queued_ms: float
-    """For how long a thread of it could have run and had no processor, as the kernel counts it."""
+    """For how long its threads could have run and had no processor, as the kernel counts it, each for itself."""
 
     @property
     def ms(self) -> float:
@@ -77,6 +77,7 @@ class Hold(NamedTuple):
 
     @property
     def net_ms(self) -> float:
+        """At least so much of it was work and disk: its threads may have waited for a processor at the same time."""
         return max(0.0, self.ms - self.queued_ms)
 
 
