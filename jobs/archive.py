@@ -12,12 +12,14 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
@@ -26,6 +28,8 @@ from jobs.errors import BackupFailed, BackupInvalid
 FORMAT = 1
 SUFFIX = ".backup"
 _WORK = ".queueql-backup-"
+_NEW = ".queueql-new-"
+_NEW_MAX_S = 3_600
 _MANIFEST, _DATA = "manifest.json", "data"
 _CHUNK = 1 << 20
 _MANIFEST_MAX = 1 << 20
@@ -61,28 +65,61 @@ def work_folder(beside: Path) -> Iterator[Path]:
     """
     try:
         beside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in beside.parent.glob(f"{_WORK}*"):
-            with contextlib.suppress(OSError), (left / "lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left)
-        folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=beside.parent))
+        _remove_left(beside.parent)
+        folder, lock = _locked_folder(beside.parent)
     except OSError as error:
         raise BackupFailed(f"Nothing can be written in {beside.parent}: {error.strerror}.") from error
     try:
-        with (folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _locked_folder(parent: Path) -> tuple[Path, IO[str]]:
+    """Make a folder and lock it, before it has the name by which it would be removed. Raises OSError."""
+    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=parent))
+    lock = (new / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return new.rename(new.with_name(new.name.replace(_NEW, _WORK))), lock
+    except BaseException:
+        lock.close()
+        raise
 
 
-def pack(data: Path, manifest: Manifest, target: Path) -> int:
+def _remove_left(parent: Path) -> None:
+    """Remove the folders of processes that were killed."""
+    for left in parent.glob(f"{_WORK}*"):
+        with contextlib.suppress(OSError), (left / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+    for left in parent.glob(f"{_NEW}*"):  # nobody stays there for longer than a moment
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _NEW_MAX_S:
+                shutil.rmtree(left)
+
+
+def checksum(path: Path, stop: threading.Event) -> str:
+    """SHA-256 of a file. Raises BackupFailed, also once `stop` is set, as `pack` and `unpack` do."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for chunk in _chunks(file, stop):
+                digest.update(chunk)
+    except OSError as error:
+        raise BackupFailed(f"The file {path} cannot be read: {error.strerror}.") from error
+    return digest.hexdigest()
+
+
+def _chunks(file: IO[bytes], stop: threading.Event) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        if stop.is_set():
+            raise BackupFailed("It was given up in the middle, at a stop.")
+        yield chunk
+
+
+def pack(data: Path, manifest: Manifest, target: Path, stop: threading.Event) -> int:
     """Write the backup `target` from a copy in a work folder beside it; return its size. Raises BackupFailed."""
     packed = data.parent / "packed"
     method = zipfile.ZIP_DEFLATED if manifest.dialect == "sqlite" else zipfile.ZIP_STORED
@@ -90,7 +127,9 @@ def pack(data: Path, manifest: Manifest, target: Path) -> int:
         with os.fdopen(os.open(packed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with zipfile.ZipFile(file, "w", method, compresslevel=_LEVEL) as archive:
                 archive.writestr(_MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-                archive.write(data, _DATA)
+                with data.open("rb") as source, archive.open(_DATA, "w", force_zip64=True) as packing:
+                    for chunk in _chunks(source, stop):
+                        packing.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         _name(packed, target)
@@ -120,7 +159,7 @@ def read(path: Path) -> Manifest:
         return _manifest(path, archive)
 
 
-def unpack(path: Path, to: Path) -> Manifest:
+def unpack(path: Path, to: Path, stop: threading.Event) -> Manifest:
     """Write the database's copy to `to`, which must not exist, and sync it. Raises BackupInvalid, BackupFailed.
 
     What comes out is what went in: the checksum says so.
@@ -131,7 +170,7 @@ def unpack(path: Path, to: Path) -> Manifest:
         try:
             with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 with archive.open(_DATA) as data:
-                    while chunk := data.read(_CHUNK):
+                    for chunk in _chunks(data, stop):
                         size += len(chunk)
                         if size > manifest.size_bytes:
                             raise BackupInvalid(f"The backup {path} is damaged: it is longer than its manifest says.")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -20,7 +21,22 @@ from jobs.store.sqlite import BUSY_MS
 T = TypeVar("T")
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+_INTERRUPT_S = 0.05
 _BESIDE = ("-wal", "-shm")
+
+
+async def size(path: Path) -> int:
+    """Return how many bytes a copy of the database has, at most. Raises BackupFailed."""
+
+    def read(connection: sqlite3.Connection) -> int:
+        pages, free, page_bytes = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * page_bytes
+
+    with _failing(f"The database {path} cannot be copied"):
+        return await _on(path, read)
 
 
 async def take(path: Path, to: Path) -> Described:
@@ -97,10 +113,12 @@ async def check_unused(path: Path) -> None:
 def put(copy: Path, target: Path) -> Path | None:
     """Put the copy, on the same disk, in the place of the database; return where the replaced one is now.
 
+    It has the owner and the mode of the replaced one from then on; where there is none, the owner of the folder.
     At every moment there is a whole database, the one or the other. Raises BackupFailed.
     """
     kept: Path | None = None
     try:
+        _give(copy, target)
         _sync(copy, os.O_RDWR)
         if target.exists():
             kept = target.with_name(f"{target.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.replaced")
@@ -116,6 +134,15 @@ def put(copy: Path, target: Path) -> Path | None:
     except OSError as error:
         raise BackupFailed(f"The database {target} cannot be replaced: {error.strerror}.") from error
     return kept
+
+
+def _give(copy: Path, target: Path) -> None:
+    exists = target.exists()
+    like = (target if exists else target.parent).stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(copy, like.st_uid, like.st_gid)
+    if exists:
+        copy.chmod(stat.S_IMODE(like.st_mode))
 
 
 def _describe(connection: sqlite3.Connection) -> Described:
@@ -144,9 +171,10 @@ async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: i
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
-        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
-            connection.interrupt()
-        await asyncio.wait([working])
+        while not working.done():  # between two statements there is nothing to interrupt
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
+                connection.interrupt()
+            await asyncio.wait([working], timeout=_INTERRUPT_S)
         raise
 
 

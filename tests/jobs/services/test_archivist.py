@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -95,9 +96,9 @@ async def test_one_that_cannot_be_restored_is_told_and_removes_none(
         clock.now_ms += DAY_MS
     good, pack = files(folder), archive.pack
 
-    def tear(data: Path, manifest: archive.Manifest, target: Path) -> int:
+    def tear(data: Path, manifest: archive.Manifest, target: Path, stop: threading.Event) -> int:
         """A disk that loses a part of what was written."""
-        size = pack(data, manifest, target)
+        size = pack(data, manifest, target, stop)
         content = bytearray(target.read_bytes())
         content[size // 2] ^= 0xFF
         target.write_bytes(content)
