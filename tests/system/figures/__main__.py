@@ -34,7 +34,8 @@ TAKEN_S = 20.0
 SAMPLE_S = 0.25
 NEWEST = """{ snapshots(first: 1) { nodes {
     id at took faults { collector reason } redis { isConnected version policy isAppendOnly isAppendOk }
-    processes { each { kind pid seenAt pool { queries } } } } } }"""
+    database { dialect } recorder { isHolding }
+    processes { each { kind pid seenAt cpu memoryBytes pool { queries } } } } } }"""
 FIGURES = """query ($id: ID!) {
     snapshotCompare(before: $id, after: $id) { differences { metric queue after } } }"""
 
@@ -56,6 +57,17 @@ class Taken:
             )
             for one in node["processes"]["each"]
         ]
+        self.figures: Figures = {}
+        """Those of each process."""
+        for one in node["processes"]["each"]:
+            scope = f"{one['kind']} {one['pid']}"
+            self.figures["PROCESS_CPU", scope] = one["cpu"]
+            self.figures["PROCESS_MEMORY_BYTES", scope] = int(one["memoryBytes"])
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """What is no number."""
+        return {**self.node["redis"], **self.node["database"], **self.node["recorder"]}
 
 
 def moment_s(text: str) -> float:
@@ -145,8 +157,8 @@ class Check:
             said = outside.said_by(sources.reports, one.processes)
             assert len(said) == len(one.processes), f"Of {one.processes} only {said} were heard."
             ranges = self._ranges(one, said, provocation.read(), watch, log)
-            findings = judge(await figures_of(apis[0], one.id), sampling.result(), one.at_s, ranges)
-            self.wrong += show(one.node, findings, len(sampling.result()), await sources.texts())
+            findings = judge(await figures_of(apis[0], one.id) | one.figures, sampling.result(), one.at_s, ranges)
+            self.wrong += show(one, findings, len(sampling.result()), await sources.texts())
             watch.forget(one.at_s)
             number += 1
 
@@ -182,14 +194,14 @@ async def run(kind: str, minutes: float, every_s: float, folder: Path) -> int:
     return 1 if check.wrong or product.faults else 0
 
 
-def show(newest: dict[str, Any], findings: list[Finding], samples: int, texts: dict[str, Any]) -> int:
+def show(one: Taken, findings: list[Finding], samples: int, texts: dict[str, Any]) -> int:
     """Print what was found, and return how much of it was wrong."""
-    wrong = sum(one.verdict in ("WRONG", "NO SOURCE") for one in findings) + len(newest["faults"])
-    wrong += newest["redis"] != texts
-    sys.stdout.write(f"\nSnapshot of {newest['at']} (took {newest['took']}), {samples} samples: {wrong} wrong\n")
+    faults = one.node["faults"]
+    wrong = sum(finding.verdict != "ok" for finding in findings) + len(faults) + (one.texts != texts)
+    sys.stdout.write(f"\nSnapshot of {one.node['at']} (took {one.node['took']}), {samples} samples: {wrong} wrong\n")
     sys.stdout.write(f"{table(findings)}\n")
-    sys.stdout.write(f"Redis besides: {newest['redis']}{' ok' if newest['redis'] == texts else f' WRONG: {texts}'}\n")
-    for fault in newest["faults"]:
+    sys.stdout.write(f"Besides: {one.texts}{' ok' if one.texts == texts else f' WRONG: {texts}'}\n")
+    for fault in faults:
         sys.stdout.write(f"{fault['collector']}: {fault['reason']}\n")
     sys.stdout.flush()
     return wrong

@@ -19,6 +19,8 @@ Ranges = dict[tuple[str, str], Range]
 
 BEFORE_S, AFTER_S = 0.3, 0.05
 """A process looks, then says what it has seen, then Redis notes when."""
+TAKEN_S = 1.0
+"""So late a process on a busy machine may come to count a statement that the server has ended."""
 OTHERS = 4
 """Queries that an API process makes of its own accord at a time, at most."""
 WAITS = 4
@@ -96,7 +98,7 @@ def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], done: 
     ever, minute, slow, took = [], [], [], []
     for pid, one in said.items():
         of = [log.of[key] for key in (watch.ports.get(pid, ()) if isinstance(watch, Sessions) else (pid,))]
-        until_s = one.at_s - BEFORE_S, one.at_s + AFTER_S
+        until_s = one.at_s - TAKEN_S, one.at_s + AFTER_S
         counts = [sum(len(each.between(0, moment_s)) for each in of) for moment_s in until_s]
         ever.append((counts[0], counts[1]))
         lately = [[ms for each in of for ms in each.between(_window_s(moment_s), moment_s)] for moment_s in until_s]

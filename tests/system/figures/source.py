@@ -100,7 +100,7 @@ class Sources:
         return Sample(began_s, time.time(), figures)
 
     async def texts(self) -> dict[str, Any]:
-        """Ask Redis what is no number, as the API shows it."""
+        """Tell what is no number, as the API shows it."""
         info = await self._redis.info()
         append_only = bool(info["aof_enabled"])
         return {
@@ -109,6 +109,8 @@ class Sources:
             "policy": info["maxmemory_policy"],
             "isAppendOnly": append_only,
             "isAppendOk": info["aof_last_write_status"] == "ok" if append_only else None,
+            "dialect": "sqlite" if self._postgres is None else "postgres",
+            "isHolding": bool(await self._redis.exists(keys.BEHIND)),
         }
 
     # SQL
@@ -228,24 +230,23 @@ class Sources:
     # /proc
 
     def _processes(self) -> Figures:
-        pids = [pid for part in _PARTS for pid in self._deployment.pids(part)]
-        memory, cpu = 0, 0.0
-        for pid in pids:
-            process = psutil.Process(pid)
-            memory += process.memory_info().rss
-            times, now_s = process.cpu_times(), time.monotonic()
-            busy_s = times.user + times.system
-            if pid in self._busy:
-                before_s, at_s = self._busy[pid]
-                cpu += (busy_s - before_s) / (now_s - at_s)
-            self._busy[pid] = busy_s, now_s
-        return {
-            ("PROCESS_COUNT", ""): len(pids),
-            ("WORKER_SLOTS", ""): len(self._deployment.pids("worker"))
-            * int(self._deployment.environ()["QUEUEQL_CONCURRENCY"]),
-            ("PROCESS_MEMORY_BYTES", ""): memory,
-            ("PROCESS_CPU", ""): cpu,
-        }
+        figures: Figures = {}
+        for part in _PARTS:
+            for pid in self._deployment.pids(part):
+                process, scope = psutil.Process(pid), f"{part.upper()} {pid}"
+                figures["PROCESS_MEMORY_BYTES", scope] = process.memory_info().rss
+                times, now_s = process.cpu_times(), time.monotonic()
+                busy_s = times.user + times.system
+                if pid in self._busy:
+                    before_s, at_s = self._busy[pid]
+                    figures["PROCESS_CPU", scope] = (busy_s - before_s) / (now_s - at_s)
+                self._busy[pid] = busy_s, now_s
+        for metric in ("PROCESS_MEMORY_BYTES", "PROCESS_CPU"):
+            figures[metric, ""] = sum(value for (name, _), value in figures.items() if name == metric)
+        workers = self._deployment.pids("worker")
+        figures["PROCESS_COUNT", ""] = sum(len(self._deployment.pids(part)) for part in _PARTS)
+        figures["WORKER_SLOTS", ""] = len(workers) * int(self._deployment.environ()["QUEUEQL_CONCURRENCY"])
+        return figures
 
 
 def _queues(rows: Sequence[Any]) -> Figures:
