@@ -29,6 +29,7 @@ from tests.factories import make_settings, make_spec
 from tests.freezer import Freezer
 from tests.postgres_server import PostgresServer
 from tests.tcp_proxy import TcpProxy
+from tests.wait import eventually
 
 RED_S = 15.0
 GREEN_S = 15.0
@@ -149,8 +150,11 @@ class System:
             )
             await asyncio.sleep(LOOK_S)
 
-    def said(self, component: str) -> str:
-        return next(part.detail for part in self._lookout.parts() if part.component == component)
+    async def names(self, component: str, words: Sequence[str]) -> bool:
+        """Tell whether the sentence about a component has all these words."""
+        await self.red()
+        (said,) = (part.detail for part in self._lookout.parts() if part.component == component)
+        return all(word in said for word in words)
 
     def components(self) -> set[str]:
         return {part.component for part in self._lookout.parts()}
@@ -234,7 +238,7 @@ async def test_every_part_that_is_frozen_is_red_within_15_seconds(
                 case.system.use()
             readers.subscribe()
             await asyncio.gather(*(case.system.until(case.red, RED_S) for case in cases))
-            assert all(name in readers.said("subscriptions") for name in duties), readers.said("subscriptions")
+            await eventually(partial(readers.names, "subscriptions", duties))
             thaw()
             await asyncio.gather(*(case.system.until(Red(), GREEN_S) for case in cases))
         finally:
