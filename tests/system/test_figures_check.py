@@ -76,6 +76,7 @@ def test_the_log_of_postgresql_tells_of_statements_by_port(tmp_path: Path) -> No
         line("duration: 0.5 ms  bind __asyncpg_stmt_1__: SELECT 1", 1),
         line("duration: 2.0 ms  execute __asyncpg_stmt_1__: SELECT 1", 2),
         line("duration: 1.0 ms  statement: SELECT pg_advisory_unlock_all();\nCLOSE ALL;", 3),
+        line("duration: 1.0 ms  execute __asyncpg_stmt_2__:  SELECT set_config('jit', 'off', false) AS new", 3),
         line("duration: 3.0 ms  statement: COMMIT;", 4),
         line("canceling statement due to lock timeout", 5, "ERROR"),
     ]

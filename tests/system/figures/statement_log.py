@@ -19,7 +19,7 @@ from tests.system.figures.trace.sitecustomize import RECORD
 
 POLL_S = 0.5
 _TOOK = re.compile(r"duration: ([\d.]+) ms(?:  (parse|bind|execute|statement)[^:]*: (.*))?", re.DOTALL)
-_DRIVER = ("pg_advisory_unlock_all", "ROLLBACK", "pg_catalog.", "typeinfo")
+_DRIVER = ("pg_advisory_unlock_all", "ROLLBACK", "set_config('jit'", "typeinfo")
 """What asyncpg runs of its own accord, and what undoes: nobody asked for that."""
 
 
