@@ -58,6 +58,7 @@ class Services:
                     settings.backup_folder,
                     every_s=settings.backup_every_s,
                     keep=settings.backup_keep,
+                    keep_free_bytes=settings.disk_min_bytes,
                 )
             )
 

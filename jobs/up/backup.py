@@ -35,7 +35,8 @@ async def make(settings: Settings, target: Path | None) -> Backup:
     Raises BackupFailed, StoreUnavailable.
     """
     url = database_url(settings)
-    made = await backup.make(url, target or settings.backup_folder / backup.default_name(now_ms()))
+    target = target or settings.backup_folder / backup.default_name(now_ms())
+    made = await backup.make(url, target, keep_free_bytes=settings.disk_min_bytes)
     async with _store(url) as store:
         if store:
             await store.backups.note(made)
@@ -46,7 +47,7 @@ async def verify(settings: Settings, source: Path) -> archive.Manifest:
     """Restore a backup into a scratch place and compare; note what was found. Raises BackupError, StoreUnavailable."""
     url = database_url(settings)
     try:
-        manifest = await backup.verify(url, source)
+        manifest = await backup.verify(url, source, keep_free_bytes=settings.disk_min_bytes)
     except BackupInvalid as error:
         with contextlib.suppress(BackupInvalid):
             await _note(url, archive.read(source).id, str(error))
@@ -68,7 +69,9 @@ async def restore(settings: Settings, source: Path, *, force: bool) -> Restored:
     try:
         if not force:
             await _check_workers(settings, folder)
-        return await backup.restore(database_url(settings), source, force=force)
+        return await backup.restore(
+            database_url(settings), source, force=force, keep_free_bytes=settings.disk_min_bytes
+        )
     finally:
         if embedded:
             folder.release()
