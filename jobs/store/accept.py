@@ -124,7 +124,7 @@ class Acceptor:
                 raise InvalidState(f"Only a DEAD or CANCELLED job can be retried; this one is {state}.")
             spec = spec_of(rows[0])
             keys = msgspec.structs.replace(keys_of(spec), idempotency="")
-            claims = await Claims.lock(transaction, set(keys.hashes), self._clock())
+            claims = await Claims.lock(transaction, (keys,), self._clock())
             if claims.claim(spec, keys) != job_id:
                 raise InvalidState(f"Another job of the task {spec.task} has the key {spec.key} and has not ended.")
             await claims.write(transaction)
@@ -141,8 +141,7 @@ class Acceptor:
 
     async def _write(self, requests: list[_Request]) -> list[Outcome]:
         async with self._database.transaction() as transaction:
-            hashes = {text for request in requests for text in request.keys.hashes}
-            claims = await Claims.lock(transaction, hashes, self._clock())
+            claims = await Claims.lock(transaction, [request.keys for request in requests], self._clock())
             outcomes = [_claim(claims, request) for request in requests]
             fresh = {
                 request.spec.id: request.spec

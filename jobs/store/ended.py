@@ -1,7 +1,7 @@
 """Removing jobs that have ended, each with all that belongs to it in one transaction.
 
-What goes is before a bound in the order of (finished_ms, id), which the index idx_job_finished has. A job is looked at
-beside the writers and again under a lock: whoever retries it meanwhile keeps it, and is not waited for.
+What goes is before a bound in the order of (finished_ms, id); the index idx_job_finished has the times. A job is looked
+at beside the writers and again under a lock: whoever retries it meanwhile, or lets a key lead to it, keeps it.
 """
 
 from __future__ import annotations
@@ -13,37 +13,43 @@ from typing import NamedTuple
 import orjson
 
 from jobs.job import State
-from jobs.retention import Policy, Share
+from jobs.retention import CLOCKS_APART_MAX_S, Policy, Share
 from jobs.store.bulk import Column, Delete
 from jobs.store.database import Database, Dialect, Row, Transaction, among, array
 from jobs.store.keys import IDEMPOTENCY_MS, hashes_of
+from jobs.store.quarantine import DAMAGE
+from jobs.store.rows import tags_of
 
 FOUND_MAX = 500
 HEAVY = 1_000
 """A job with more attempts and log lines goes in several transactions: the oldest of those first, itself last."""
 JOB_ROWS = 5
 """A job is as much work as so many of its log lines: it is in a dozen indexes."""
-_SKEW_MS = 60_000
-"""By how much the times of acceptance and of a key may differ."""
+_SKEW_MS = CLOCKS_APART_MAX_S * 1000
+"""By how much the clocks of who accepts jobs and of Redis may differ."""
 
 _OF_QUEUE = "queue = $1 AND state = $2 AND finished_ms IS NOT NULL"  # as the partial index says it
 _BEFORE = "finished_ms <= $3 AND (finished_ms < $3 OR id < $4)"
 _AFTER = "finished_ms >= $5 AND (finished_ms > $5 OR id > $6)"
-_KEY_EXPIRED = "(idempotency_key IS NULL OR created_ms < ${})"
-_SOME = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE job_id = job.id LIMIT 100000) AS counted"
+# For each job by itself: as a join it might read all keys there are.
+_FREE = (
+    "(SELECT count(*) FROM (SELECT 1 FROM job_key WHERE job_key.job_id = job.id AND job_key.expires_ms > ${} LIMIT 1)"
+    " AS held) = 0"
+)
+_SOME = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE job_id = job.id LIMIT {most}) AS counted"
 _FIND = (
     "SELECT id, run, finished_ms, task, key, owner, idempotency_key, tags,"  # noqa: S608  # names of our own columns
-    f" ({_SOME.format(table='log_line')}) + ({_SOME.format(table='attempt')}) AS rows"
-    f" FROM job WHERE {_OF_QUEUE} AND {_BEFORE} AND {_AFTER} AND {_KEY_EXPIRED.format(7)}"
+    f" ({_SOME.format(table='log_line', most=HEAVY + 1)}) + ({_SOME.format(table='attempt', most=HEAVY + 1)}) AS rows"
+    f" FROM job WHERE {_OF_QUEUE} AND {_BEFORE} AND {_AFTER} AND (finished_ms < $7 OR {_FREE.format(8)})"
     f" ORDER BY finished_ms, id LIMIT {FOUND_MAX}"
 )
 _DUE = f"SELECT finished_ms FROM job WHERE {_OF_QUEUE}"  # noqa: S608  # as above
-# Of what ended before $5 no key is left, and the index alone has the answer.
+# To what ended before $5 no key leads any more, and the index alone has the answer.
 _COUNT = (
     "SELECT count(*) AS value, min(finished_ms) AS oldest_ms, CASE WHEN count(*) < $6 THEN max(finished_ms)"  # noqa: S608  # as above
     f" ELSE ({_DUE} AND {_BEFORE} ORDER BY finished_ms DESC LIMIT 1) END AS newest_ms FROM (SELECT finished_ms FROM"
     f" (SELECT * FROM ({_DUE} AND finished_ms < $5 ORDER BY finished_ms LIMIT $6) AS first UNION ALL SELECT * FROM"
-    f" ({_DUE} AND finished_ms >= $5 AND {_BEFORE} AND {_KEY_EXPIRED.format(7)} ORDER BY finished_ms LIMIT $6) AS last)"
+    f" ({_DUE} AND finished_ms >= $5 AND {_BEFORE} AND {_FREE.format(7)} ORDER BY finished_ms LIMIT $6) AS last)"
     " AS either LIMIT $6) AS due"
 )
 # By the index alone up to the millisecond: only jobs that ended in the same one are looked at.
@@ -61,6 +67,7 @@ _LOCK: dict[Dialect, str] = {
     "postgres": "SELECT job.id FROM unnest($1::text[], $3::int[]) AS due(id, run) JOIN job USING (id, run)"
     " WHERE job.state = $2 AND job.finished_ms IS NOT NULL FOR UPDATE OF job SKIP LOCKED",
 }
+_HELD = "SELECT job_id FROM job_key WHERE {among} AND expires_ms > $2"
 _TAGS = Delete("job_tag", (Column("tag"), Column("job_id")))
 _KEYS: dict[Dialect, str] = {
     "sqlite": "DELETE FROM job_key WHERE hash IN (SELECT value FROM json_each($1))"
@@ -85,10 +92,11 @@ class Bound(NamedTuple):
 class _Due(NamedTuple):
     id: str
     run: int
+    finished_ms: int
     tags: tuple[str, ...]
     keys: tuple[str, ...]
     rows: int
-    """Attempts and log lines, up to 100,000 of each."""
+    """Attempts and log lines; those of a heavy job are not counted to their end."""
 
     @property
     def weight(self) -> int:
@@ -125,7 +133,7 @@ class Ended:
         if self._bound is None:
             return None
         first_ms = min(self._bound.finished_ms, self._expired_ms)
-        values = (self._queue, self._state, *self._bound, first_ms, limit, self._expired_ms)
+        values = (self._queue, self._state, *self._bound, first_ms, limit, self._held_ms)
         (row,) = await self._database.fetch(_COUNT, values)
         if not row["value"]:
             return None
@@ -142,7 +150,7 @@ class Ended:
     async def find(self) -> bool:
         """Look for the jobs that go next, the oldest first. Raises StoreUnavailable."""
         if self._bound is not None and not self._found:
-            values = (self._queue, self._state, *self._bound, *self._after, self._expired_ms)
+            values = (self._queue, self._state, *self._bound, *self._after, self._expired_ms, self._held_ms)
             rows = await self._database.fetch(_FIND, values)
             if rows:
                 self._after = Bound(rows[-1]["finished_ms"], rows[-1]["id"])
@@ -188,17 +196,31 @@ class Ended:
         return len(gone)
 
     async def _lock(self, transaction: Transaction, due: Sequence[_Due]) -> set[str]:
-        """Return those that nobody has retried or is about to; until the end of the transaction nobody can."""
+        """Return those that nobody has retried, is about to, or has let a key lead to since they were found.
+
+        Until the end of the transaction nobody can.
+        """
         if transaction.dialect == "postgres":
             values: tuple[object, ...] = ([one.id for one in due], self._state, [one.run for one in due])
         else:
             values = (orjson.dumps([(one.id, one.run) for one in due]).decode(), self._state)
-        return {row["id"] for row in await transaction.fetch(_LOCK[transaction.dialect], values)}
+        locked = {row["id"] for row in await transaction.fetch(_LOCK[transaction.dialect], values)}
+        young = [one.id for one in due if one.id in locked and one.finished_ms >= self._expired_ms]
+        if young:  # only now that they are locked is every key to be seen
+            sql = _HELD.format(among=among(transaction.dialect, "job_id", 1))
+            held = await transaction.fetch(sql, (array(transaction.dialect, young), self._held_ms))
+            locked -= {row["job_id"] for row in held}
+        return locked
+
+    @property
+    def _held_ms(self) -> int:
+        """Keys that expire later than this keep their jobs."""
+        return self._now_ms - _SKEW_MS
 
     @property
     def _expired_ms(self) -> int:
-        """The idempotency keys of jobs that were accepted before this have expired."""
-        return self._now_ms - IDEMPOTENCY_MS - _SKEW_MS
+        """All keys that lead to jobs that ended before this have expired."""
+        return self._held_ms - IDEMPOTENCY_MS - _SKEW_MS
 
 
 def _due(row: Row) -> _Due:
@@ -206,7 +228,15 @@ def _due(row: Row) -> _Due:
     return _Due(
         id=row["id"],
         run=row["run"],
-        tags=tuple(orjson.loads(row["tags"])),
+        finished_ms=row["finished_ms"],
+        tags=_tags(row["tags"]),
         keys=tuple(key for key in keys if key),
         rows=row["rows"],
     )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(tags_of(text))
+    except DAMAGE:  # the job goes as any other
+        return ()

@@ -6,7 +6,7 @@ They are rows of the accepting transaction, so that they survive a wiped Redis.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import orjson
@@ -38,6 +38,11 @@ _HOLDERS = (
     " FROM job_key LEFT JOIN job ON job.id = job_key.job_id WHERE "
 )
 _FINAL = {str(state) for state in FINAL}
+# The job may have ended long ago when that is recorded: it is not to be removed while a key is made to lead to it.
+_KEEP = (
+    "SELECT job.id FROM job_key JOIN job ON job.id = job_key.job_id WHERE job_key.hash = ANY($1::text[])"
+    " AND job.state <> ALL($2::text[]) FOR KEY SHARE OF job"
+)
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -87,13 +92,18 @@ class Claims:
         self._written: dict[str, tuple[str | int | None, ...]] = {}
 
     @classmethod
-    async def lock(cls, transaction: Transaction, hashes: set[str], now_ms: int) -> Claims:
+    async def lock(cls, transaction: Transaction, keys: Iterable[Keys], now_ms: int) -> Claims:
         """Lock the keys, also those that no row exists for yet, always in the same order."""
+        keys = list(keys)
+        hashes = {text for one in keys for text in one.hashes}
         if not hashes:
             return cls((), now_ms)
         if transaction.dialect == "postgres":
             numbers = sorted({int.from_bytes(bytes.fromhex(text)[:8], signed=True) for text in hashes})
             await transaction.fetch(_LOCK, (numbers,))
+            shared = {one.unique for one in keys if one.unique and one.idempotency}
+            if shared:
+                await transaction.fetch(_KEEP, (sorted(shared), sorted(_FINAL)))
         where = among(transaction.dialect, "job_key.hash", 1)
         return cls(await transaction.fetch(_HOLDERS + where, (array(transaction.dialect, sorted(hashes)),)), now_ms)
 

@@ -7,11 +7,13 @@ from typing import Any
 from jobs.job import JobSpec, State
 from jobs.retention import DAY_S, Policy
 from jobs.store import Store
+from jobs.store.keys import IDEMPOTENCY_MS
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
 NOW_MS = BEGIN_MS + 100 * DAY_S * 1000
 GRACE_MS = 600_000
+_EXPIRES = "UPDATE job_key SET expires_ms = $1 WHERE job_id = $2 AND expires_ms IS NOT NULL"
 _COUNT = "SELECT count(*) AS n FROM "
 TABLES = ("job", "job_tag", "job_key", "attempt", "log_line")
 
@@ -33,6 +35,10 @@ class Past:
         """Accept a job for each moment, and let it end then, with so many log lines."""
         specs = [make_spec(created_ms=at_ms - 1_000, **fields) for at_ms in ended_ms]
         await self.store.accept.accept_many(specs)
+        for spec in specs:
+            if spec.idempotency_key:  # as if they were accepted then
+                async with self.store._database.transaction() as transaction:
+                    await transaction.execute(_EXPIRES, (spec.created_ms + IDEMPOTENCY_MS, spec.id))
         for spec, at_ms in zip(specs, ended_ms, strict=True):
             await self.end(spec, at_ms, state, lines=lines)
         return specs

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from jobs.clock import new_id, now_ms
 from jobs.errors import InvalidState, NotFound
-from jobs.job import FINAL, Durability, State
+from jobs.job import FINAL, Durability, JobSpec, State
 from jobs.page import PageRequest
-from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
+from jobs.retention import CLOCKS_APART_MAX_S, DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
 from jobs.store import Store, ended, pace
 from jobs.store.database import Dialect
-from jobs.store.keys import IDEMPOTENCY_MS
+from jobs.store.keys import IDEMPOTENCY_MS, Claims
 from jobs.where import JobWhere
 from tests.bench.fill import fill
 from tests.factories import make_spec
@@ -134,7 +134,7 @@ async def test_jobs_that_ended_a_moment_ago_stay_whatever_the_policy(store: Stor
 
 
 async def test_a_job_stays_as_long_as_its_idempotency_key_leads_to_it(store: Store, past: Past) -> None:
-    edge = NOW_MS - IDEMPOTENCY_MS
+    edge = NOW_MS - IDEMPOTENCY_MS - CLOCKS_APART_MAX_S * 1000
     specs = await past.ended(edge - 120_000, edge + 120_000, lines=0)
     keyed = await past.ended(edge + 60_000, idempotency_key="once", lines=0)
     expired = await past.ended(edge - 120_000, idempotency_key="before", lines=0)
@@ -142,6 +142,85 @@ async def test_a_job_stays_as_long_as_its_idempotency_key_leads_to_it(store: Sto
     assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 3
     assert await run(store, policy) == 3
     assert (await left(store, specs), await left(store, keyed), await left(store, expired)) == ([], [0], [])
+
+
+async def _led_to(store: Store, past: Past) -> tuple[JobSpec, JobSpec]:
+    """A job without an idempotency key, and one that it stands for, which has one."""
+    holder, asked = make_spec(key="k"), make_spec(key="k", idempotency_key="once")
+    await store.accept.accept(holder)
+    assert (await store.accept.accept(asked)).job_id == holder.id
+    return holder, asked
+
+
+async def test_a_job_stays_as_long_as_the_idempotency_key_of_another_leads_to_it(store: Store, past: Past) -> None:
+    holder, asked = await _led_to(store, past)
+    at_ms = now_ms()
+    await past.end(holder, at_ms - HOUR_S * 1000, State.COMPLETED)
+    policy = Policy(kind=Kind.COMPLETED, keep_count=0)
+    assert not (await store.retention.preview(policy, now_ms=at_ms, grace_ms=GRACE_MS)).value
+    assert await run(store, policy, now_ms=at_ms) == 0
+    repeated = await store.accept.accept(make_spec(key="k", idempotency_key="once"))
+    assert (repeated.job_id, repeated.duplicate) == (holder.id, True)
+    later_ms = at_ms + IDEMPOTENCY_MS + (CLOCKS_APART_MAX_S + 60) * 1000
+    assert (await store.retention.preview(policy, now_ms=later_ms, grace_ms=GRACE_MS)).value == 1
+    assert await run(store, policy, now_ms=later_ms) == 1
+    assert (await store.accept.accept(asked)).job_id == asked.id
+
+
+async def test_a_key_that_comes_to_lead_to_a_job_between_a_look_and_its_removal_keeps_it(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = await past.ended(ago(HOUR_S), lines=0)
+    find = ended.Ended.find
+
+    async def slowly(self: ended.Ended) -> bool:
+        found = await find(self)
+        key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ('a', 'idempotency', '', $1, $2)"
+        if found:
+            async with store._database.transaction() as transaction:
+                await transaction.execute(key, (spec.id, NOW_MS + 1))
+        return found
+
+    monkeypatch.setattr(ended.Ended, "find", slowly)
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_count=0)) == 0
+    assert await left(store, [spec]) == [0]
+
+
+@pytest.mark.parametrize("dialect", ["postgres"])
+async def test_a_job_is_not_removed_while_a_key_is_made_to_lead_to_it(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = make_spec(key="k")
+    await store.accept.accept(holder)
+    write = Claims.write
+    removed: list[int] = []
+
+    async def slowly(self: Claims, transaction: Any) -> None:
+        await past.end(holder, ago(HOUR_S), State.COMPLETED)
+        removed.append(await run(store, Policy(kind=Kind.COMPLETED, keep_count=0)))
+        await write(self, transaction)
+
+    monkeypatch.setattr(Claims, "write", slowly)
+    assert (await store.accept.accept(make_spec(key="k", idempotency_key="once"))).job_id == holder.id
+    assert removed == [0]
+    assert await left(store, [holder]) == [0]
+
+
+async def test_a_job_whose_tags_cannot_be_read_goes_as_any_other(store: Store, past: Past) -> None:
+    specs = await past.ended(*[ago(2 * DAY_S)] * 3)
+    async with store._database.transaction() as transaction:
+        await transaction.execute("UPDATE job SET tags = '{' WHERE id = $1", (specs[1].id,))
+    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 3
+
+
+async def test_of_a_heavy_job_no_more_is_counted_than_that_it_is_one(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = await past.ended(ago(2 * DAY_S), lines=ended.HEAVY + 200)
+    jobs = ended.Ended(store._database, "default", State.COMPLETED, now_ms=NOW_MS, grace_ms=GRACE_MS)
+    await jobs.bound(Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
+    assert await jobs.find()
+    assert [(one.id, one.rows) for one in jobs._found] == [(spec.id, ended.HEAVY + 1 + 1)]
 
 
 async def test_a_key_that_another_job_holds_by_now_stays(store: Store, past: Past) -> None:
@@ -229,7 +308,7 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
 async def test_a_job_that_has_talked_more_than_was_counted_goes_in_steps_as_well(
     store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ended, "_FIND", ended._FIND.replace("100000", "200"))
+    monkeypatch.setattr(ended, "_FIND", ended._FIND.replace(f"LIMIT {ended.HEAVY + 1}", "LIMIT 200"))
     monkeypatch.setattr(ended, "HEAVY", 150)
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     await past.ended(ago(2 * DAY_S), lines=3_000)

@@ -1,0 +1,69 @@
+from tortoise import BaseDBAsyncClient
+
+RUN_IN_TRANSACTION = True
+
+
+# Not in aerich's picture of the models: a partial index (a query must imply its condition).
+async def upgrade(db: BaseDBAsyncClient) -> str:
+    return """
+CREATE INDEX IF NOT EXISTS "idx_job_key_held" ON "job_key" ("job_id") WHERE expires_ms IS NOT NULL;"""
+
+
+async def downgrade(db: BaseDBAsyncClient) -> str:
+    return """
+DROP INDEX IF EXISTS "idx_job_key_held";"""
+
+
+MODELS_STATE = (
+    "eJztXW1zm7gW/isaf2pnvJ02fb3tp6RNd7ObTbpJeu/OtB0sg2y0xohKIq53t//9SgIMOIIg/E71pXXQeQQ8EkfnHB1J//SmxEMBe3TMOZpGvPca/N"
+    "ML4RSJH8tFfdCDUZQXyAscDgMlCwtCQ8YpdGVdIxgwJC55iLkURxyTUApfhgjQOARkBCDgkE3egAGilNABwAz8en15IYveQxzEFD2SdXrEFZXicNwO"
+    "Hof4a4wcTsaI+4iKSj596v1Fhg72ZLGoTP4XxtOhKPzyRfzGoYe+ISYl5Z/RxBlhFHglfhKwuu7weaSuneDxWcjfK1n53EPHJUE8DXP5aM59Ei4AOF"
+    "SkjVGIKORI3oHTGKnHCYKU3ozH5D1ykeQpCxgPjWAcSOolOnmA/FrPcS4ub5zr0xvH6d1plgxRoDq95JJQNql4VKYIGMtH+Ok/R0dPn748evz0xavn"
+    "z16+fP7q8Sshq573btHL78nD5GwlVSnOzn4+u7iRD0REv0n6k7zwXWEghwlKNUbOft585RZ460Oq5z9HLLWBeLnlNsgYr2uE7ELeCnl/30YzTOE3J0"
+    "DhmPvizydHr2oo/u/x1dtfjq8eCKmHZaIv0qKjpExynnOcfhhlgiv7dyp9fwc/BHKTPn705NnLZ6+evni26NqLK3U9Ouu9OZOpbmlOZg6wfGr4ZFy8"
+    "u8nHvwB08Nt/etTg0396VPnly6IyvTNCJ7rueoO+VfTXHNGK4HT82hd+a/i8Of1TjVVTxr4GRR4f/H78p6J4Ok9Lzi8vfs7EC7y/Pb88ududqeDGmT"
+    "Izk6KM65Km2Ip1kTfACIeY+S1aYAnYqgn2rPPvpgWUBW+icRYAq3DMFY4bxU5s2NVzjO3lJr1cOpCjScGJkReG0J3MIPWcOyXkiFTJ3i2aHk2Xr8AQ"
+    "jhWd8r3lA6d+/ImoJY56Gg8/LenXOfjDXOZe//4YJNKA+5CDGWRgCj0hB0MPzHzlggPMgUviwAND4cwjxglF3l1Xf6WaNF7/Kq59tW25Tqdyt579pl"
+    "zKajc+guJeBlo/k++EGb91MxP/jZzhnCNTM7OEs2ZmayPHpQi2sfPLONsA7RuAxPL+BgonR1iV00Ll3CKKxc3Mu/wS0JqcrV1b9RIGPX4BsI5Vs/6+"
+    "Jwb+aURcv6ex75OCWvMeLUTute7/52PXB1fIw0yY5Qgoi1s2O+PsNYAgiVwnFvuYkhlLzHUpSuPQwZ6cnVNARMVHftfo38QN1uwLXE9hEKw80bf//k"
+    "CisJ4evXyxUFHyjzqldP378fn5/dN3VRMidUNCN+dEtjwcJJ+IyXiQI3ZsAdlhoMkw8AuCAfevQxgxn2gzOpYkagcGNmccTR1fQRyWYlizoeJGKOGZ"
+    "TwKhilU1QGhsEiIwJVMU8kfgGrlSlAEoFLxM3Oirl5GhHanxfYQpEP0wEGKEipvgQBck2thd7h80PvUglwbqF5skspdJIiwg3HxSLQd1Zwzf8igDzW"
+    "mH6yX9hxzcOSETY+ILIEt9a+rFq8e6uGq1XZUjrKNtHlhKEk6MCC9ALOPmjMtRdgiZJu2qmvIixnJuzjmVURAjZy0DWLbN2Q4JxyPsQuUumLB+B2jZ"
+    "b9PXXUI9s7TDIsZybs55RImLGDMzXEogy7o56yp1zYjyHGH5bsm3o2ZyzVyjJaCdhFxpEtKox+eIHUed//m+5z19T+LOv5JhTxNslpf7dRHmv1KBBm"
+    "mFQhRAJjP+ZCogdF0UiQ6QTP/BZLIwMwhAABkHIxJ4yBMABtAtEm2iSzFcQ62fw8/hBZrJbEQGZnJi0k+RY5W5Q8EDGod9cCvcT/E2Dx8BGbROA8mA"
+    "iMtALVBJYtQRpBzDQD2AuCz+xaGs7HM4wlTcf4rHVJmajaPUKtQghbHXE4WfenLZZPa3zYLceRZk1hxNuc7kO5GSVOb76PnzBnwLqUq+VZkmOGdC8A"
+    "JgGW7GsF2Qt9EFeRHFhGI+v8twfSpKEdel4H77lJTCHBUdayxSOUFcMUGVyi/x6GGXg39BgNkh8llDm2Si3kBdtkUlOYRxYfOwrII7QZ7DW1L+ZOXe"
+    "urZlz6n9aObEFkC7JfLxykRufRZb7Wqi0RI1s9g55NDZXlu3TUlx9LNH93HpVEwg/bh8xqEr7CrphTcns4SxTGZBCmG2tfjKl2FdMq3Wxq1LIfN1Mw"
+    "s1y5wWCNtDC7Nici2MEZFlkOUy5VIGOsloZBKGLkA64ahue+qF4ykiMXc0vfd9QGBVSloRtcT7SMK6xfy7y48n56fgw9Xp27Prs9TryrhOCuUlcQFz"
+    "xcHV6fH5cnZOTOEQB9oYQXUUpozqRA/fdCiGzEKzHIUFwE7dttAfUBekqSY7k99xV/705YA4niIO5dSESTCsiLEBsRUCYhOkUdjV/TsVt6rEvJtjT/"
+    "hrhKPQnTuGrGugtgXaZPhxOneIxgCvtlCKmC5wvoVtWyNKpMYxzelbYLpA8w4SKRV/xqtvloCH7qtvez8XH7mTiGBdYl/Nni4llO3ubTQ5M9xVJEdY"
+    "vtvwDZlu3q9u3MwQXeC7PGq+eNZg0HzxrHLMlEV299Fdr90zodtuL73Sbq8wdFHgUCTennHdtOEJIQGCYcVwqYEvNcNQ4LdpqOhThNfRACeXl+elBj"
+    "g5W2b44+8np8Iof1iOyWqMk5Q3o5SXMqhDKw7WOK9oN1HcqdEdR16rBijjbAO0bgAmHBgvDtocGLCE7JB+2XIbeDEyZj/HWN5b9/3dHZVh+X9tT8rY"
+    "TQvszxq/39C8p1/m91syMVK70i+bPWmyzSgBPhEPBSAQoNdgMBGtrI74GyTtPwCEgkFhambQBwPmkkiUyKV3cpGUbnfRtdQrV/wNfMh8hbz+5fino+"
+    "cv5MajsrY+UOJ9oKb+wYNCXQ/Vqj5x4zdgIBcUOEkdajPTdNtScTmeLhYrrrBzqazaJGSUyXduDd+64kXVC/hkq5tQncnbjJsGGTfqYzJhdwHoIL0b"
+    "Wb1nD9Pc/KzsQtub0FwCHe72uxsP33+LMEXmk69lnDVJD9MkvYHjCpNUltxrkvJUqNG51UI4OXhaIPuAEyDcGk/+wcBwrj+r+n6I9nzq9LFSRWtPpd"
+    "6bjl9nB6aN1lS9p+IdHEKtmXJAZsqeqPJzBD2l/e6o8rSkVpUHuUyj4IKUl0GAgJAo2ewnDjlW28KH4meAmNoTiME5A4wAOBatoA8ntK5pBd9e/W/w"
+    "IWTy1rc39u1ltMgsWyFHdELrbDtdQX095rOLBZSdWzxEU/6cjM9xiLQDQFpUPwKQsRNkUo2seSn9BgwE8Vx8zCqUC9URIYAM/0Iu1xv0jVBNtmXLrR"
+    "PjfdisSb8tk94anZuPjR3grkB7mhyV7kphwGYBYRm1R9nsVg3ntAfoFgV3aa/f7m4B6hLx69jrbip8UGF0mTgxBUgnhrGtJ10n5qEJ5QWITXNvcbw9"
+    "F26ICd8LgGX7oLYa/yOGFAp3X+8rFkr7de7i17JcI4cx2Qi8sF34iMShJ5xBD48RE74gR0GQHlssniqTV1JVIcQ11rvmY46tk7ktJ9MambtJJiYxdc"
+    "1SixaIThhFm07doshws4fu7LS2hfnQqlXBdauwV1oVvG8cb38Zthx2zQjPEJbwNmdOKvPHRIXkCDvVqZ3q3BsbHsUV5nt69Ead5Z6JNDg0SAknCfby"
+    "UJ4hkpPyTHeQ/D2ydrZ+r4bBamPaboW5JevOrsT+cSfrr7KTVzUq/KpwKmu1Fi+e3Xq/Iv8YydTZmVC8SIVBkpPX1HlpaUXyyDYGZABVptt+IAwvzk"
+    "grqfmValpzhKV+OqNpjGX/B4FVZzKqlX2Uto6JUV7EdELR/0Cx3yvExecq+PlAAuxq16Iui9yjhVJhJ8qlGySQChMRMzBBkdIRJERq5af8nSiRN2Cg"
+    "rEmVHiQn2OepysEKOCJUKB/CUGJzsszovEUglJUla0ExlUtIdVmn2769donCwg5XyxntEoW9sRHqFKY9C3HTYTm7GHiDPscEoUh3mkSdAskxdolf26"
+    "kSxWGLI9TLOMt/W/6Fl0Lnph2/ALJedmvq7X5nO24ACkNj8nOM1TmteUdTcqvdLrSO+BxkNzNvQ7dwsjjUpL42ID2HWuoPJpBKgiCOero4RlLSrw1f"
+    "5DLNghZyXssX9Yme4AEcqtBBOu1FVDhUbUyQxhTkVlcgjrIilEQY5M8Bi4SCZQPAkGhAj4ERJVMwUElJA6ALu2717nJ7rjMOlN3JQIAnCEAwRRzR12"
+    "CKw5gjBhgOXZSGOXwSUzBEYxj21e9yqQfnWaGnFvGqMmlcPQI3SVRFLgGjZPY5TKIsjIib+eLNS2+LxbPIJ1coIA+5S8LOSSQmfbckHP0IDMR/oirP"
+    "GYDkO09kFUEqWuPKREDx2ZDPIQSMi88aqKXGSW1KJEAjLu7al8uO1YWZ/EfcZZ5QU3gT+Qo+mQHRT+dgpt5JPrAUrokAJe0gixdRAtlqqj+q/LTloF"
+    "ARUpCwcaK9ixPl7dRwIVEO6JKpa9cRHWK3tuHO7YU7M4XflOBM3vLbjF/ouijSn9pQpzsKKOsMmGWFJ1tFm/FdAFm6jeh2yTQKkDHhJZil3IjyEcSB"
+    "Kd85xpJtRLaHoCHVGcISbaZI1NE5xh27BLOUm63SJ7rs/Dq2M4Ql2swmCQn529gmyUGWbsNQfIAgM5/6yFGWcLPp7TTYOQyIOzHlXQO29Leif3E+VL"
+    "sGKMFtE7RqAhV/asl/jrXktyIfuhzfasKFTcjPsZb8VuRTxOlcPl4r+oto2wBGDTCD2HxyogCydJsZl3GLdKZ4pXSmH5dsN4qd2HR94gJjyTYmexKS"
+    "mWY11n18L2CWcmPdreneNUepZ4DDPU5o69t+xKERxZm8ZfgAFhReB2T2R4yodilhXtivy8JjQkw6X7Th8sHjJF9LnvKY5GVxQiYgIOEYyXV5MEwOmv"
+    "QpYvIsAaBSuSDjgISu3Hp8hKVkJJqQL58/iTWblm/+dissiy5UbpJFsATr3E4Zmz/XQn6kBkotFe9E1sa2B5AW66ZWWzK1b4TvxjZS2fBaV+t9QGAF"
+    "8UXQEvcjiTpA9muIfHf58eT8FHy4On17dn12eVHq4EmhvCQuYK44uDo9Pl82QQll+vhBDc1FkKW5Oc0t0kiXgFahtJ/uhu1aoIyzDdC6ASJKXMSMnL"
+    "ECxNouh+Wa3chMYY1XdpMtMal0yBaLUJotioJA6MiJcIbkhwqieBhg5iMvObZV1iV34kbC5VDbBikfKDnvaQTks7xbFPXBQJ7WPFBLfaq3btns/exG"
+    "hXuVyV1zsqDhaeB7chD4Pru7xbTL7CMxGS3KqE4QvW1nd6HOjM2kZaQ1lIwMpX0ZtckEhdphWxXUj9sLkSYxVORSlEY0SYTC5HyM4w9n4MFA7qk0UL"
+    "8JBden19LpetiXf0DgivsmKLk32jfXh6F4EbUnmlx2/ODt5bvTh9oo6sZvuObtJauHknWeT7hHw/bmo6Z2c68Nbu6lNz+rR+v1mp8/2DhNSWBk62fy"
+    "nSB70z05GSoc5sOj5y9MWL4DtDr6XlPf7kO+6wzObxGmiBk3QBlnN+paKS4tD6poF5kuIG0btF8ydCucF/MWKOMs/wfo8R4jil2/p3F505J+nc8Lc5"
+    "n7nN7qJliz4/ij7LG04u4+1W7iLaJMG3qstvwKkA6a2JvZGiWKTBhOxTvI7pPHjxuwK6Qq2VVlmhOsdXlLci6qKmtpAVli2cMuB/+CALNDNKtryJVk"
+    "1Pvmy254X51AwsdU1aIq2Pmk6/f/A0rqIAk="
+)
