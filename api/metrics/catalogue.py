@@ -37,6 +37,8 @@ def _histogram(name: str, help: str, *labels: str) -> Family:  # noqa: A002  # a
 _SYSTEM = (
     _gauge("up", "Whether a component makes progress, as /health says.", "component"),
     _gauge("build_info", "Always 1; the version of the API that was asked.", "version"),
+    _gauge("queues_left_out", "Queues that are not shown because there are more than 1,000."),
+    _gauge("tasks_left_out", "Pairs of task and queue that are not shown because there are more than 500."),
 )
 _JOBS = (
     _counter("task_sent", "Runs that began: jobs that were accepted, and manual retries.", *_TASK),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
@@ -13,6 +15,7 @@ from api.errors import away, unauthorized
 from api.metrics.scrape import Scrape
 from api.monitor import Monitors
 from jobs.errors import Unavailable
+from jobs.once import Once
 
 
 class _Collected:
@@ -31,6 +34,7 @@ class MetricsEndpoint:
     def __init__(self, scrape: Scrape, monitors: Monitors) -> None:
         self._scrape = scrape
         self._monitors = monitors
+        self._text: Once[str, bytes] = Once()
 
     async def answer(self, request: Request) -> Response:
         """Answer with all metrics; those whose source does not answer are missing."""
@@ -40,5 +44,9 @@ class MetricsEndpoint:
         except Unavailable as error:
             return away(error)
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        text = encode(_Collected(await self._scrape.families()))
+        text = await self._text.get(media_type, partial(self._encoded, encode))
         return Response(text, headers={"content-type": media_type, "cache-control": "no-store"})
+
+    async def _encoded(self, encode: Callable[[_Collected], bytes]) -> bytes:
+        families = await self._scrape.families()
+        return await asyncio.to_thread(encode, _Collected(families))  # of ten thousands of samples it takes a second

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from api.metrics.sheet import Sheet
 from jobs.snapshot import ProcessFigures, Snapshot
 
@@ -32,15 +34,16 @@ _RECORDER = {
 }
 
 
-def show_snapshot(sheet: Sheet, now: Snapshot) -> None:
-    """Put in what the collectors found."""
+def show_snapshot(sheet: Sheet, now: Snapshot, busy: Set[str] | None) -> None:
+    """Put in what the collectors found. `busy` are the queues in which something happened lately; None: not known."""
     for names, section in ((_DATABASE, now.database), (_REDIS, now.redis), (_RECORDER, now.recorder)):
         for name, figure in names.items():
             sheet.put(f"queueql_{name}", None if section is None else getattr(section, figure))
     if now.recorder:
         sheet.put("queueql_recorder_lag_seconds", now.recorder.lag_ms / 1000)
     for queue in now.queues.each if now.queues else ():
-        sheet.put("queueql_queue_dead_letters", queue.dead, queue.name)
+        if queue.dead or busy is None or queue.name in busy:
+            sheet.put("queueql_queue_dead_letters", queue.dead, queue.name)
     processes = now.processes.each if now.processes else ()
     for one in {(one.kind, one.host, one.pid): one for one in sorted(processes, key=_seen)}.values():
         _show_process(sheet, one)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from api.metrics.sheet import Sheet
 from jobs.histogram import GROWTH, Histogram
-from jobs.rollup import Figures
+from jobs.queries import Each
 
 _COUNTERS = {
     "sent": "accepted",
@@ -28,9 +27,10 @@ BOUNDS = [str(last_ms / 1000) for last_ms in _LAST_MS]
 """In seconds, as `le` shows them. They are where the histogram's own buckets end, so that every count is exact."""
 
 
-def show_jobs(sheet: Sheet, totals: Mapping[tuple[str, str], Figures]) -> None:
-    """Put in what happened."""
-    for (queue, task), figures in totals.items():
+def show_jobs(sheet: Sheet, totals: Each) -> None:
+    """Put in what happened. It reads many histograms: for a thread."""
+    sheet.put("queueql_tasks_left_out", totals.left_out)
+    for (queue, task), figures in totals.figures.items():
         for name, figure in _COUNTERS.items():
             sheet.put(f"queueql_task_{name}_total", getattr(figures, figure), task, queue)
         sheet.put("queueql_task_cpu_seconds_total", figures.cpu_us / 1_000_000, task, queue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Set
 from typing import Any
 
 import structlog
@@ -40,6 +40,8 @@ class Scrape:
         self._lookout = lookout
         self._traffic = traffic
         self._patience = Patience()
+        self._busy: Set[str] | None = None
+        """Queues in which something happened lately, as far as the database has ever said."""
         self._families: Recent[Iterable[Metric]] = Recent(self._read)
 
     async def families(self) -> Iterable[Metric]:
@@ -70,14 +72,15 @@ class Scrape:
 
     async def _fleet(self, sheet: Sheet) -> None:
         roll = await self._client.fleet.roll.get()
-        show_queues(sheet, roll, await self._client.queries.queue.health(SYSTEM))
+        show_queues(sheet, roll, await self._client.queries.queue.health(SYSTEM), self._busy)
         show_workers(sheet, roll)
 
     async def _snapshot(self, sheet: Sheet) -> None:
-        show_snapshot(sheet, await self._client.queries.health.now(SYSTEM))
+        show_snapshot(sheet, await self._client.queries.health.now(SYSTEM), self._busy)
 
     async def _totals(self, sheet: Sheet) -> None:
-        show_jobs(sheet, await self._client.queries.metric.totals(SYSTEM))
+        self._busy = await self._client.queries.metric.queues(SYSTEM)
+        await asyncio.to_thread(show_jobs, sheet, await self._client.queries.metric.totals(SYSTEM))
 
     async def _stuck(self, sheet: Sheet) -> None:
         for reason, count in (await self._client.queries.metric.stuck(SYSTEM)).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from api.metrics.sheet import Sheet
 from jobs.fleet import Roll
@@ -10,6 +10,7 @@ from jobs.probe import Health
 from jobs.queries import Backup
 from jobs.queue_health import QueueHealth, QueueStatus
 from jobs.roster import Worker
+from jobs.snapshot import QUEUES_MAX
 from jobs.version import version
 
 _HEALTHY = {QueueStatus.HEALTHY: 1.0, QueueStatus.DEGRADED: 0.5, QueueStatus.UNHEALTHY: 0.0}
@@ -22,12 +23,22 @@ def show_components(sheet: Sheet, parts: Sequence[Health]) -> None:
     sheet.put("queueql_build_info", 1, version())
 
 
-def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth]) -> None:
-    """Put in how long the queues are, and how they are."""
-    for queue in roll.queues:
-        for state, count in queue.counts.items():
-            sheet.put("queueql_queue_length", count, queue.name, state.lower())
-    for found in health:
+def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth], busy: Set[str] | None) -> None:
+    """Put in how long the queues are, and how they are: those with jobs, workers, or in `busy`; all where it is None.
+
+    Where there are too many, those that are well give way, the last by name.
+    """
+    counts = {queue.name: queue.counts for queue in roll.queues}
+    alive = [
+        found
+        for found in health
+        if busy is None or found.name in busy or found.facts.workers or any(counts.get(found.name, {}).values())
+    ]
+    alive.sort(key=lambda found: (found.status is QueueStatus.HEALTHY, found.name))
+    sheet.put("queueql_queues_left_out", max(0, len(alive) - QUEUES_MAX))
+    for found in alive[:QUEUES_MAX]:
+        for state, count in counts.get(found.name, {}).items():
+            sheet.put("queueql_queue_length", count, found.name, state.lower())
         sheet.put("queueql_queue_oldest_wait_seconds", found.facts.oldest_wait_s, found.name)
         sheet.put("queueql_queue_workers", found.facts.workers, found.name)
         sheet.put("queueql_queue_healthy", _HEALTHY[found.status], found.name)

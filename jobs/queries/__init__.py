@@ -15,10 +15,12 @@ from jobs.queries.task import TaskQueries
 from jobs.queries.token import TokenQueries
 from jobs.queries.worker import Worker, WorkerQueries
 from jobs.store import Backup, SlowQuery
+from jobs.store.totals import Each
 
 __all__ = [
     "Backup",
     "BackupQueries",
+    "Each",
     "HealthQueries",
     "JobQueries",
     "MetricQueries",

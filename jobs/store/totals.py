@@ -12,6 +12,14 @@ from jobs.store.statistics import Place, Statistics
 
 STALE_MS = 7 * Span.DAY.ms
 """What did not happen for so long is left out: the task is gone."""
+PLACES_MAX = 500
+"""Queues and tasks whose figures are returned: the first by name."""
+
+_PLACES = (
+    "SELECT queue, task, count(*) OVER () AS number FROM rollup"
+    " WHERE span_s = $1 AND at_ms >= $2 AND queue > '' AND task > '' GROUP BY queue, task ORDER BY queue, task LIMIT $3"
+)
+_QUEUES = "SELECT DISTINCT queue FROM rollup WHERE span_s = $1 AND at_ms >= $2 AND queue > '' AND task = ''"
 
 
 class Lately(msgspec.Struct, frozen=True):
@@ -22,18 +30,34 @@ class Lately(msgspec.Struct, frozen=True):
     dead: int
 
 
+class Each(msgspec.Struct, frozen=True):
+    """What happened, by queue and task."""
+
+    figures: dict[Place, Figures]
+    left_out: int
+    """Beyond PLACES_MAX."""
+
+
 class Totals:
     """Reads what rollups have counted. Every method may raise StoreUnavailable."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._statistics = Statistics(database)
         self._clock = clock
 
-    async def each(self) -> dict[Place, Figures]:
+    async def each(self) -> Each:
         """Return the figures of each queue and task in which something happened within the last seven days."""
-        places = await self._statistics.places(Asked(by_queue=True, by_task=True))
-        lately = msgspec.structs.replace(EVER, from_ms=max(0, self._clock() - STALE_MS))
-        return await self._statistics.counted(places, [lately])
+        since_ms = max(0, self._clock() - STALE_MS)
+        rows = await self._database.fetch(_PLACES, (Span.DAY, since_ms, PLACES_MAX))
+        places = [(row["queue"], row["task"]) for row in rows]
+        lately = msgspec.structs.replace(EVER, from_ms=since_ms)
+        return Each(await self._statistics.counted(places, [lately]), rows[0]["number"] - len(rows) if rows else 0)
+
+    async def queues(self) -> set[str]:
+        """Return the queues in which something happened within the last seven days."""
+        rows = await self._database.fetch(_QUEUES, (Span.DAY, max(0, self._clock() - STALE_MS)))
+        return {row["queue"] for row in rows}
 
     async def lately(self, span_s: float) -> dict[str, Lately]:
         """Return how jobs ended within the last so many seconds, by queue; whole minutes, the present one included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,15 +16,23 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from api.metrics.catalogue import CATALOGUE
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
+from api.metrics.system import show_queues
 from jobs.broker import Vitals, keys
 from jobs.client import Client
+from jobs.clock import now_ms
+from jobs.fleet import Roll
 from jobs.histogram import Histogram
+from jobs.job import State
+from jobs.line import Queue
 from jobs.probe import Health
+from jobs.queries import Each
+from jobs.queue_health import QueueFacts, judge
 from jobs.recent import Recent
 from jobs.rollup import Figures
 from jobs.services.herald import Herald
-from jobs.snapshot import ProcessKind
+from jobs.snapshot import QUEUES_MAX, ProcessKind
 from jobs.store import Backup
+from jobs.store.totals import STALE_MS
 from tests import promtool
 from tests.api.caller import Caller
 from tests.factories import make_worker_info
@@ -83,6 +92,54 @@ async def test_queues_workers_and_components(api: Caller, client: Client) -> Non
         0,
         0,
     )
+
+
+async def test_a_queue_without_jobs_workers_and_recent_events_is_left_out(
+    api: Caller, client: Client, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("queue_length", "queue_workers", "queue_healthy", "queue_dead_letters", "task_sent_total")
+
+    def queues(samples: Samples) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {name: set() for name in names}
+        for name, labels in samples:
+            if (short := name.removeprefix("queueql_")) in found:
+                found[short].add(dict(labels)["queue"])
+        return found
+
+    await api.data("mutation {noopEnqueue {job {id}}}")
+    await api.data('mutation {sendMailEnqueue(input: {args: {to: "a"}}) {job {id}}}')
+    await hand.complete()
+    await hand.record()
+    await hand.close()
+    await scrape(api)
+    assert queues(await scrape(api)) == {name: {"default", "email"} for name in names}
+    monkeypatch.setattr(client.store.totals, "_clock", lambda: now_ms() + STALE_MS + 86_400_000)
+    await scrape(api)
+    samples = await scrape(api)
+    assert queues(samples) == {name: {"email"} if name in names[:3] else set() for name in names}
+    assert (value(samples, "queues_left_out"), value(samples, "tasks_left_out")) == (0, 0)
+
+
+def test_of_too_many_queues_those_that_are_well_give_way() -> None:
+    counts = dict.fromkeys((State.QUEUED, State.ACTIVE), 1)
+    names = [f"q{number:04}" for number in range(QUEUES_MAX + 2)]
+    roll = Roll(0, [], [], [Queue(name=name, counts=counts) for name in names], {}, None)
+    facts = [QueueFacts(name=name, waiting=1, active=1, workers=int(name != names[-1])) for name in names]
+    sheet = Sheet()
+    show_queues(sheet, roll, [judge(one, wait_max_s=300) for one in facts], None)
+    shown = {family.name: [sample.labels.get("queue") for sample in family.samples] for family in sheet.families()}
+    assert shown["queueql_queue_healthy"] == [names[-1], *names[: QUEUES_MAX - 1]]
+    assert len(shown["queueql_queue_length"]) == 2 * QUEUES_MAX
+    (left_out,) = (family.samples[0].value for family in sheet.families() if family.name == "queueql_queues_left_out")
+    assert left_out == 2
+
+
+async def test_what_is_shown_is_written_in_a_thread(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(_registry: object) -> bytes:
+        return threading.current_thread().name.encode()
+
+    monkeypatch.setattr("api.metrics.endpoint.choose_encoder", lambda _accept: (encode, "text/plain"))
+    assert await text(api) != threading.main_thread().name
 
 
 async def test_operations_by_kind_and_outcome(api: Caller, reader: Caller) -> None:
@@ -179,6 +236,7 @@ async def test_every_part_that_is_said_to_be_well_is_a_component(api: Caller, cl
     parts = [
         *await client.health(),
         *await client.fleet.health(),
+        client.feed.reading(),
         Health("server", True, ""),
         Health("event_loop", True, ""),
     ]
@@ -245,7 +303,7 @@ async def test_every_metric_is_shown_and_documented_as_it_is(api: Caller, client
 def test_the_bounds_of_a_histogram_are_where_its_buckets_end() -> None:
     histogram = Histogram.of([0, 1, 2, 3, 5, 6, 10, 11, 25, 26, 4_195_943, 4_195_944])
     sheet = Sheet()
-    show_jobs(sheet, {("q", "t"): Figures(runs=histogram)})
+    show_jobs(sheet, Each({("q", "t"): Figures(runs=histogram)}, 0))
     found = {
         sample.labels["le"]: sample.value
         for family in sheet.families()

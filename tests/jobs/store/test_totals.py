@@ -8,7 +8,7 @@ import pytest
 
 from jobs.client import Client
 from jobs.histogram import Histogram
-from jobs.store.totals import STALE_MS, Lately, Totals
+from jobs.store.totals import STALE_MS, Each, Lately, Totals
 from tests.jobs.hand import Hand
 from tests.jobs.reading import enqueue
 from tests.wait import until
@@ -48,17 +48,37 @@ async def test_each_is_what_its_last_day_counts(client: Client) -> None:
         await add(client, today - days * DAY_MS, accepted=10 * (number + 1), completed=1 + number, run_ms=100)
     for queue, task in (("", ""), ("q", ""), ("", "t")):  # sums of the others
         await add(client, today, queue=queue, task=task, accepted=1_000)
-    figures = (await totals.each())["q", "t"]
+    figures = (await totals.each()).figures["q", "t"]
     assert (figures.accepted, figures.completed, figures.run_ms, figures.runs.total) == (50, 5, 100, 1)
     await add(client, today, task="new", accepted=1)
-    assert set(await totals.each()) == {("q", "t"), ("q", "new")}
+    assert set((await totals.each()).figures) == {("q", "t"), ("q", "new")}
     for _ in range(4):
         clock.now_ms += DAY_MS
-        assert (await totals.each())["q", "t"].accepted == 50
+        assert (await totals.each()).figures["q", "t"].accepted == 50
     clock.now_ms += STALE_MS
-    assert await totals.each() == {}
+    assert (await totals.each(), await totals.queues()) == (Each({}, 0), set())
     await add(client, clock.now_ms // DAY_MS * DAY_MS, accepted=51)
-    assert {place: one.accepted for place, one in (await totals.each()).items()} == {("q", "t"): 51}
+    assert {place: one.accepted for place, one in (await totals.each()).figures.items()} == {("q", "t"): 51}
+
+
+async def test_of_too_many_the_first_are_told_and_how_many_are_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.totals.PLACES_MAX", 2)
+    totals = Totals(client.store._database, Time())
+    today = NOW // DAY_MS * DAY_MS
+    await add(client, today - 30 * DAY_MS, queue="a", task="", accepted=9)
+    await add(client, today - 30 * DAY_MS, queue="a", task="t", accepted=9)
+    for queue in ("d", "c", "b"):
+        await add(client, today - DAY_MS, queue=queue, accepted=1)
+        await add(client, today, queue=queue, accepted=2)
+        await add(client, today, queue=queue, task="", accepted=2)
+    found = await totals.each()
+    assert ({place: one.accepted for place, one in found.figures.items()}, found.left_out) == (
+        {("b", "t"): 2, ("c", "t"): 2},
+        1,
+    )
+    assert await totals.queues() == {"b", "c", "d"}
 
 
 async def test_how_jobs_ended_lately(client: Client) -> None:
@@ -83,5 +103,5 @@ async def test_they_say_what_happened(client: Client, hand: Hand) -> None:
         await asyncio.sleep(0)
         await hand.complete()
     await hand.record()
-    figures = (await client.store.totals.each())["default", "noop"]
+    figures = (await client.store.totals.each()).figures["default", "noop"]
     assert (figures.accepted, figures.started, figures.completed, figures.runs.total) == (3, 2, 2, 2)
