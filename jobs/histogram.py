@@ -48,8 +48,9 @@ class Histogram(msgspec.Struct, gc=False, eq=False):
     """How many are in each bucket from there on; None where that was not read yet."""
     text: str = ""
     """What it is to be read from."""
+    more: Histogram | None = None
     less: Histogram | None = None
-    """What is to be taken away from that."""
+    """What it is the difference of."""
     ranks: list[int] | None = None
     """Sums of `known` up to each bucket."""
 
@@ -62,12 +63,13 @@ class Histogram(msgspec.Struct, gc=False, eq=False):
         return made
 
     @classmethod
-    def read(cls, text: str, less: Histogram | None = None) -> Histogram:
-        """Read what `str()` wrote, or several of those; what cannot be read counts as empty.
+    def read(cls, text: str) -> Histogram:
+        """Read what `str()` wrote, or several of those; what cannot be read counts as empty."""
+        return cls(0, None, text) if text else cls()
 
-        `less` is taken away: it must have been counted before, as a part of the others.
-        """
-        return cls(0, None, text, less) if text else cls()
+    def minus(self, less: Histogram) -> Histogram:
+        """Return what is left without what was counted before, which must be a part of this one."""
+        return Histogram(0, None, "", self, less)
 
     @classmethod
     def sum(cls, histograms: Iterable[Histogram]) -> Histogram:
@@ -138,12 +140,11 @@ class Histogram(msgspec.Struct, gc=False, eq=False):
     def _dense(self) -> list[int]:
         """Return the counts from the first bucket on."""
         if self.known is None:  # not before somebody asks: most that are read are never looked into
-            self.first, self.known = _read(self.text)
-            if self.less is not None:
-                less = self.less._dense()
-                at = self.less.first - self.first
-                if 0 <= at <= len(self.known) - len(less):
-                    self.known[at : at + len(less)] = map(sub, islice(self.known, at, None), less)
+            if self.more is not None and self.less is not None:
+                self.known = _difference(self.more._dense(), self.less._dense(), self.less.first - self.more.first)
+                self.first = self.more.first
+            else:
+                self.first, self.known = _read(self.text)
         return self.known
 
 
@@ -160,6 +161,15 @@ def _sum(parts: list[Dense]) -> Dense:
         at = begin - first
         sums[at : at + len(counts)] = map(add, islice(sums, at, None), counts)
     return first, sums
+
+
+def _difference(more: list[int], less: list[int], at: int) -> list[int]:
+    if at == 0 and len(more) == len(less):
+        return list(map(sub, more, less))
+    left = more.copy()
+    if 0 <= at <= len(more) - len(less):
+        left[at : at + len(less)] = map(sub, islice(more, at, None), less)
+    return left
 
 
 def _read(text: str) -> Dense:

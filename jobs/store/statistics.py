@@ -157,11 +157,11 @@ def _counted(rows: Sequence[Row]) -> Figures:
     for row in rows:
         sums = list(map(add if row[2] > 0 else sub, sums, row[3:_N]))
     more, less = [row for row in rows if row[2] > 0], [row for row in rows if row[2] < 0]
-    return Figures.of(sums, *(_read(more, column, _read(less, column)) for column in (_N, _N + 1)))
+    return Figures.of(sums, *(_read(more, column).minus(_read(less, column)) for column in (_N, _N + 1)))
 
 
-def _read(rows: Sequence[Row], column: int, less: Histogram | None = None) -> Histogram:
-    return Histogram.read(";".join([row[column] for row in rows if row[column]]), less)
+def _read(rows: Sequence[Row], column: int) -> Histogram:
+    return Histogram.read(";".join([row[column] for row in rows if row[column]]))
 
 
 def _differences(rows: Sequence[Row], step: Span, from_ms: int) -> Iterator[tuple[Row, Figures]]:
@@ -173,8 +173,7 @@ def _differences(rows: Sequence[Row], step: Span, from_ms: int) -> Iterator[tupl
             line, known = of, Figures()
         before, known = known, read_figures(row, 3)
         if row[2] >= from_ms and any(sums := list(map(sub, row[3:_N], numbers(before)))):
-            waits, runs = Histogram.read(row[_N], before.waits), Histogram.read(row[_N + 1], before.runs)
-            yield row, Figures.of(sums, waits, runs)
+            yield row, Figures.of(sums, known.waits.minus(before.waits), known.runs.minus(before.runs))
 
 
 def _part(place: Place, at_ms: int, figures: Figures) -> Part:

@@ -5,6 +5,7 @@ Each query is one call of a method of the store, with other values each time, af
 
 from __future__ import annotations
 
+import gc
 import random
 import statistics
 import time
@@ -241,6 +242,8 @@ async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[s
         try:
             bench = Bench(store)
             await bench.prepare()
+            gc.collect()
+            gc.freeze()  # as the processes that `queueql up` forks
             timed = {name: await _time(ask, name) for name, ask in bench.asks.items() if only in name}
             dialect = store.dialect
         finally:

@@ -158,6 +158,25 @@ async def test_where_minutes_are_gone_hours_answer_and_then_days(store: Store, r
     assert (await store.statistics.report(Asked(), BEGIN_MS, BEGIN_MS + 60_000, Span.MINUTE)).step is Span.DAY
 
 
+async def test_what_comes_too_late_for_minutes_that_are_gone_counts_in_hours(store: Store, recount: Recount) -> None:
+    await remove(store, Span.MINUTE, BEGIN_MS + 3 * 86_400_000)
+    kept = await store.statistics.kept()
+    late_ms = BEGIN_MS + 86_400_000
+    tale = Tale(make_spec("x", queue="a"), memory=True)
+    tale.at_ms = late_ms
+    tale.enqueued()
+    old = await store.history.position()
+    await store.history.record([(Position(2, 1, 0, 0), tale.events[0])], old=old, new=Position(2, 1, 0, 1))
+    recount.add(tale.events[0])
+    assert await store.statistics.kept() == kept
+    report = await store.statistics.report(Asked(), late_ms, late_ms + 60_000)
+    assert report.window.precision is Span.HOUR
+    assert report.parts[0].figures == summed(recount, report.window, Asked())[None, None]
+    whole = await store.statistics.report(Asked(queue="a", by_task=True), BEGIN_MS - 60_000, BEGIN_MS + 9 * 86_400_000)
+    asked = Asked(queue="a", by_task=True)
+    assert {(one.queue, one.task): one.figures for one in whole.parts} == summed(recount, whole.window, asked)
+
+
 async def test_a_young_system_is_precise_although_it_has_no_past(store: Store, recount: Recount) -> None:
     first_ms = min(key[3] for key in recount.rows() if key[0] == 60)
     report = await store.statistics.report(Asked(), first_ms - 200_000, first_ms + 60_000)
