@@ -169,6 +169,7 @@ async def _in_thread(work: Callable[..., T], *values: object) -> T:
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([working])
+        working.exception()  # that it was given up is no news
         raise
 
 

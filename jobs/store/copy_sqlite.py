@@ -175,6 +175,7 @@ async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: i
             with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
                 connection.interrupt()
             await asyncio.wait([working], timeout=_INTERRUPT_S)
+        working.exception()  # that it was interrupted is no news
         raise
 
 

@@ -95,7 +95,7 @@ async def test_whoever_is_cancelled_stops_the_thread(
         assert stop.wait(10)
         assert list(file.parent.glob(".queueql-backup-*"))  # it is there for as long as the thread works in it
         left.set()
-        return 0
+        raise BackupFailed("It was given up.")
 
     monkeypatch.setattr(archive, "pack", pack)
     making = asyncio.create_task(backup.make(database_url, file))
