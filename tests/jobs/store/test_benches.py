@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.retention import Kind, Policy
-from tests.bench import cleaning, growth
+from tests.bench import cleaning, flow, growth
 
 
 async def test_the_growth_of_a_database_levels_off(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +30,13 @@ async def test_waits_are_measured_while_jobs_are_removed(database_url: str, monk
     assert figures["removed"] > 1_500
     assert figures["transactions"] > 1
     assert figures["timed"]["while cleaning"]["accepted"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_jobs_of_all_kinds_pass_through_the_whole_system(empty_url: str) -> None:
+    figures = await flow.run(jobs=50_000, database=empty_url)
+    assert figures["growth"].keys() >= {"database_bytes", "wal_bytes", "redis_bytes", "job_rows", "log_line_rows"}
+    last = list(figures["timed"].values())[-1]
+    assert last["job_rows"] < 50_000  # a run of the cleaner that goes on has not said yet what it removed
+    assert last["job_rows"] + last["COMPLETED_removed"] <= 50_000
