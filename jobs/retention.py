@@ -122,6 +122,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     shares: list[Share]
     """Queues of which it would remove something, by name."""
+    is_complete: bool = True
+    """Whether every queue was looked at."""
 
     @property
     def value(self) -> int:
@@ -131,7 +133,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def whole(self) -> bool:
         """Whether all were counted."""
-        return all(share.whole for share in self.shares)
+        return self.is_complete and all(share.whole for share in self.shares)
 
 
 SHIPPED = {

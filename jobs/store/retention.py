@@ -5,6 +5,7 @@ A row that nobody has set (`updated_ms` 0) remembers only when the shipped polic
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from jobs.job import State
@@ -16,6 +17,8 @@ from jobs.store.shelf import SHELVES, Old
 
 COUNT_MAX = 10_001
 """What is to go is counted up to here."""
+COUNT_S = 3.0
+"""For how long the queues that have any of it are looked at, one after the other."""
 
 _READ = (
     "SELECT queue, kind, keep_s, keep_count, every_s, updated_ms, ran_ms, removed, removed_total FROM retention_policy"
@@ -26,6 +29,11 @@ _SET = (
     " keep_count = excluded.keep_count, every_s = excluded.every_s, updated_ms = excluded.updated_ms"
 )
 _REMOVE = "DELETE FROM retention_policy WHERE queue = $1 AND kind = $2 AND updated_ms > 0"
+# For each queue by itself: as a join it might read all jobs there are.
+_QUEUES = (
+    "SELECT name FROM queue WHERE (SELECT job.finished_ms FROM job WHERE job.queue = queue.name AND job.state = $1"
+    " AND job.finished_ms IS NOT NULL ORDER BY job.finished_ms LIMIT 1) < $2"
+)
 _RAN = (
     "INSERT INTO retention_policy (queue, kind, every_s, updated_ms, ran_ms, removed, removed_total)"
     " VALUES ($1, $2, $3, 0, $4, $5, $5) ON CONFLICT (queue, kind) DO UPDATE SET"
@@ -72,15 +80,17 @@ class Retention:
     async def run(self, policy: Policy, *, now_ms: int, grace_ms: int) -> AsyncGenerator[int, None]:
         """Remove what the policy does not keep; yields after each short transaction how many records that removed.
 
-        Jobs that ended less than `grace_ms` ago stay. Whoever stops to iterate leaves the rest for the next run.
+        It yields 0 after each queue, so that whoever runs it learns that it goes on. Jobs that ended less than
+        `grace_ms` ago stay. Whoever stops to iterate leaves the rest for the next run.
         """
         if policy.kind in ENDED:
             for ended in await self._ended(policy, now_ms=now_ms, grace_ms=grace_ms):
                 await ended.bound(policy)
                 async for removed in sweep(self._database, ended):
                     yield removed
+                yield 0
         elif policy.keep_s is not None and policy.kind in SHELVES:
-            old = Old(self._database, SHELVES[policy.kind], before_ms=now_ms - policy.keep_s * 1000)
+            old = Old(self._database, SHELVES[policy.kind], keep_s=policy.keep_s, now_ms=now_ms)
             async for removed in sweep(self._database, old):
                 yield removed
 
@@ -92,40 +102,51 @@ class Retention:
         Yields and stops as `run` does.
         """
         policy = Policy(kind=Kind.COMPLETED, keep_s=older_s)
-        for queue in queues or await self._queues():
-            for state in states:
+        for state in states:
+            for queue in queues or await self._queues(state, now_ms - max(grace_ms, older_s * 1000)):
                 ended = Ended(self._database, queue, state, now_ms=now_ms, grace_ms=grace_ms)
                 await ended.bound(policy)
                 async for removed in sweep(self._database, ended):
                     yield removed
+                yield 0
 
     async def preview(self, policy: Policy, *, now_ms: int, grace_ms: int) -> Preview:
-        """Count what `run` would remove, up to `COUNT_MAX` in all; each queue that loses any has a share."""
+        """Count what `run` would remove, up to `COUNT_MAX` in all; each queue that loses any has a share.
+
+        Where there are more queues than `COUNT_S` is enough for, the last ones are left out.
+        """
         shares: list[Share] = []
+        is_complete = True
         if policy.kind in ENDED:
-            left = COUNT_MAX
+            left, deadline_s = COUNT_MAX, time.monotonic() + COUNT_S
             for ended in await self._ended(policy, now_ms=now_ms, grace_ms=grace_ms):
+                if time.monotonic() >= deadline_s:
+                    is_complete = False
+                    break
                 await ended.bound(policy)
                 share = await ended.count(max(1, left))
                 if share:
                     shares.append(share)
                     left -= share.value
         elif policy.keep_s is not None and policy.kind in SHELVES:
-            old = Old(self._database, SHELVES[policy.kind], before_ms=now_ms - policy.keep_s * 1000)
+            old = Old(self._database, SHELVES[policy.kind], keep_s=policy.keep_s, now_ms=now_ms)
             share = await old.count(COUNT_MAX)
             shares = [share] if share else []
-        return Preview(kind=policy.kind, shares=shares)
+        return Preview(kind=policy.kind, shares=shares, is_complete=is_complete)
 
     async def _ended(self, policy: Policy, *, now_ms: int, grace_ms: int) -> list[Ended]:
         """Return the jobs that a policy is about, queue by queue."""
-        queues = [policy.queue]
+        queues, state = [policy.queue], ENDED[policy.kind]
         if not policy.queue:
             own = {one.policy.queue for one in await self.standing() if one.policy.kind is policy.kind}
-            queues = [name for name in await self._queues() if name not in own]
-        return [Ended(self._database, queue, ENDED[policy.kind], now_ms=now_ms, grace_ms=grace_ms) for queue in queues]
+            keep_ms = policy.keep_s * 1000 if policy.keep_s is not None and policy.keep_count is None else 0
+            found = await self._queues(state, now_ms - max(grace_ms, keep_ms))
+            queues = [name for name in found if name not in own]
+        return [Ended(self._database, queue, state, now_ms=now_ms, grace_ms=grace_ms) for queue in queues]
 
-    async def _queues(self) -> list[str]:
-        return sorted(row["name"] for row in await self._database.fetch("SELECT name FROM queue"))
+    async def _queues(self, state: State, before_ms: int) -> list[str]:
+        """Return the queues with jobs that ended in this state before a moment."""
+        return sorted(row["name"] for row in await self._database.fetch(_QUEUES, (str(state), before_ms)))
 
 
 def _standing(row: Row) -> Standing | None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
-from jobs.retention import DAY_S, HOUR_S, Kind, Share
+from jobs.retention import CLOCKS_APART_MAX_S, DAY_S, HOUR_S, Kind, Share
 from jobs.store.database import Database, Transaction, among, array
 
 SLICE = 1_000
+FUTURE_MS = DAY_S * 1000
+"""A time that is further ahead was written by a clock that was wrong, and tells nothing about what comes behind it."""
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -31,21 +33,31 @@ class Shelf(msgspec.Struct, frozen=True):
     """Column that the records are read by."""
     only: str = ""
     """Which records of the table are of the kind."""
-    old: str = ""
-    """Condition that holds for whatever is ahead of a record that is to go; "" where nothing tells."""
+    made: str = ""
+    """The time that grows, by and large, in the order that the records are read in; "" where none does."""
+    spare_s: int = 0
+    """For how much longer than that they are kept."""
     whole_s: int = 1
     """Records go by whole hours or days: those of one are added up to the figures of the next coarser kind."""
 
     def read(self) -> str:
-        """Write the query of a slice behind the place `$2`."""
+        """Write the query of a slice behind the place `$2`; `old` holds for what may be ahead of what is to go."""
         only = f"{self.only} AND " if self.only else ""
         # What shares its place with others in the index of times is gone by the time the next slice is read.
         after = f"{self.order} > $2" if self.order == self.key else f"{self.order} >= $2"
+        old = f"{self.made} < $1" if self.made else "TRUE"
+        if self.made and self.order != self.made:
+            old += f" OR {self.made} > $4"
         return (
             f"SELECT {self.key} AS key, {self.order} AS place, {self.at} AS at_ms,"  # noqa: S608  # names of our own columns
-            f" CASE WHEN {self.due} THEN 1 ELSE 0 END AS due, CASE WHEN {self.old or 'TRUE'} THEN 1 ELSE 0 END AS old"
+            f" CASE WHEN {self.due} THEN 1 ELSE 0 END AS due, CASE WHEN {old} THEN 1 ELSE 0 END AS old"
             f" FROM {self.table} WHERE {only}{after} ORDER BY {self.order} LIMIT $3"
         )
+
+    def values(self, place: int | str, limit: int, *, now_ms: int, before_ms: int) -> tuple[int | str, ...]:
+        """Return what the query of a slice is asked with."""
+        asked = (before_ms, place, limit)
+        return (*asked, now_ms + FUTURE_MS) if self.made and self.order != self.made else asked
 
     @property
     def begin(self) -> int | str:
@@ -55,14 +67,12 @@ class Shelf(msgspec.Struct, frozen=True):
 
 _BY_AGE = "at_ms < $1"
 SHELVES = {
-    Kind.ATTEMPT: Shelf(
-        "attempt", "finished_ms IS NOT NULL AND finished_ms < $1", at="finished_ms", old="started_ms < $1"
-    ),
-    Kind.LOG: Shelf("log_line", _BY_AGE, old=_BY_AGE),
-    Kind.SNAPSHOT: Shelf("system_health_snapshots", _BY_AGE, order="at_ms", old=_BY_AGE),
-    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", old=_BY_AGE, whole_s=HOUR_S),
-    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", old=_BY_AGE, whole_s=DAY_S),
-    Kind.QUARANTINE: Shelf("quarantine", _BY_AGE, old=_BY_AGE),
+    Kind.ATTEMPT: Shelf("attempt", "finished_ms IS NOT NULL AND finished_ms < $1", at="finished_ms", made="started_ms"),
+    Kind.LOG: Shelf("log_line", _BY_AGE, made="at_ms"),
+    Kind.SNAPSHOT: Shelf("system_health_snapshots", _BY_AGE, order="at_ms", made="at_ms"),
+    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", made="at_ms", whole_s=HOUR_S),
+    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", made="at_ms", whole_s=DAY_S),
+    Kind.QUARANTINE: Shelf("quarantine", _BY_AGE, made="at_ms"),
     Kind.SLOW_QUERY: Shelf(
         "slow_query", "last_at_ms < $1", at="last_at_ms", key="fingerprint", key_type="text", order="fingerprint"
     ),
@@ -73,6 +83,7 @@ SHELVES = {
         key="hash",
         key_type="text",
         order="hash",
+        spare_s=CLOCKS_APART_MAX_S,  # who accepts jobs asks a clock of its own
     ),
     Kind.TOKEN: Shelf(
         "token",
@@ -84,11 +95,13 @@ SHELVES = {
 
 
 class Old:
-    """Records of a kind that are older than a moment."""
+    """Records of a kind that are older than `keep_s`."""
 
-    def __init__(self, database: Database, shelf: Shelf, *, before_ms: int) -> None:
+    def __init__(self, database: Database, shelf: Shelf, *, keep_s: int, now_ms: int) -> None:
         self._database = database
         self._shelf = shelf
+        before_ms = now_ms - (keep_s + shelf.spare_s) * 1000
+        self._now_ms = now_ms
         self._before_ms = before_ms - before_ms % (shelf.whole_s * 1000)
         self._place = shelf.begin
         self._ended = False
@@ -108,7 +121,7 @@ class Old:
     async def find(self) -> bool:
         """Look for records that are too old. Raises StoreUnavailable."""
         while not self._found and not self._ended:
-            rows = await self._database.fetch(self._shelf.read(), (self._before_ms, self._place, SLICE))
+            rows = await self._database.fetch(self._shelf.read(), self._values(self._place, SLICE))
             self._found.extend(row["key"] for row in rows if row["due"])
             self._ended = len(rows) < SLICE or not rows[-1]["old"]
             if rows:
@@ -127,7 +140,7 @@ class Old:
             "SELECT sum(due) AS value, count(*) AS seen, min(CASE WHEN due = 1 THEN at_ms END) AS oldest_ms,"  # noqa: S608  # as above
             f" max(CASE WHEN due = 1 THEN at_ms END) AS newest_ms, min(old) AS old FROM ({self._shelf.read()}) AS seen"
         )
-        (row,) = await self._database.fetch(sql, (self._before_ms, self._shelf.begin, limit))
+        (row,) = await self._database.fetch(sql, self._values(self._shelf.begin, limit))
         if not row["value"]:
             return None
         whole = row["seen"] < limit or not row["old"]
@@ -138,3 +151,6 @@ class Old:
             oldest_ms=row["oldest_ms"],
             newest_ms=row["newest_ms"],
         )
+
+    def _values(self, place: int | str, limit: int) -> tuple[int | str, ...]:
+        return self._shelf.values(place, limit, now_ms=self._now_ms, before_ms=self._before_ms)

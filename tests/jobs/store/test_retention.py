@@ -404,6 +404,34 @@ async def test_a_preview_counts_up_to_its_bound(store: Store, past: Past, monkey
     assert not preview.whole
 
 
+async def test_a_preview_of_more_queues_than_there_is_time_for_says_so(
+    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for queue in ("a", "b"):
+        await past.ended(ago(3 * DAY_S), queue=queue, lines=0)
+    policy = Policy(kind=Kind.COMPLETED, keep_s=DAY_S)
+    assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).whole
+    monkeypatch.setattr("jobs.store.retention.COUNT_S", 0.0)
+    preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
+    assert (preview.shares, preview.whole) == ([], False)
+
+
+async def test_queues_with_nothing_to_remove_are_not_even_looked_at(store: Store, past: Past) -> None:
+    async with store._database.transaction() as transaction:
+        for name in ("x", "y"):
+            await transaction.execute(
+                "INSERT INTO queue (name, durability, created_ms) VALUES ($1, 'STORE', 0)", (name,)
+            )
+    await past.ended(ago(2 * DAY_S), queue="a")
+    await past.ended(ago(HOUR_S), queue="b")
+    await past.ended(ago(DAY_S + 1_800), queue="c", idempotency_key="held")
+    batches = [removed async for removed in _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))]
+    assert batches == [1, 0, 0]  # a sign of life after each of the others
+    cleaned = store.retention.clean((), FINAL, older_s=DAY_S, now_ms=NOW_MS, grace_ms=GRACE_MS)
+    assert [removed async for removed in cleaned] == [0]
+    assert [removed async for removed in _batches(store, Policy(kind=Kind.COMPLETED, keep_count=1))] == [0, 0]
+
+
 # Nothing that is not final
 
 
