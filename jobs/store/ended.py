@@ -31,11 +31,8 @@ _SKEW_MS = CLOCKS_APART_MAX_S * 1000
 _OF_QUEUE = "queue = $1 AND state = $2 AND finished_ms IS NOT NULL"  # as the partial index says it
 _BEFORE = "finished_ms <= $3 AND (finished_ms < $3 OR id < $4)"
 _AFTER = "finished_ms >= $5 AND (finished_ms > $5 OR id > $6)"
-# For each job by itself: as a join it might read all keys there are.
-_FREE = (
-    "(SELECT count(*) FROM (SELECT 1 FROM job_key WHERE job_key.job_id = job.id AND job_key.expires_ms > ${} LIMIT 1)"
-    " AS held) = 0"
-)
+# With OFFSET it is asked for each job by itself: PostgreSQL might read all keys there are otherwise.
+_FREE = "NOT EXISTS (SELECT 1 FROM job_key WHERE job_key.job_id = job.id AND job_key.expires_ms > ${} LIMIT 1 OFFSET 0)"
 _SOME = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE job_id = job.id LIMIT {most}) AS counted"
 _FIND = (
     "SELECT id, run, finished_ms, task, key, owner, idempotency_key, tags,"  # noqa: S608  # names of our own columns
