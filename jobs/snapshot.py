@@ -175,6 +175,14 @@ class ProcessKind(StrEnum):
     """It runs jobs."""
 
 
+class BackupFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The backups that a process makes by itself."""
+
+    every_s: float
+    failing: bool
+    """Whether it is the one that makes them, and the last attempt failed."""
+
+
 class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One process of QueueQL that is alive. Times but `seen_ms` are by the clock of its machine."""
 
@@ -194,6 +202,8 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
     """None where it has no database, or has not said yet."""
     faults: tuple[str, ...] = ()
     """What does not make progress in it, in a sentence each. Only the services say so."""
+    backups: BackupFigures | None = None
+    """None where it makes none."""
 
 
 class ProcessTotal(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ _QUEUES = (
 )  # fmt: skip
 _WORKERS = (
     _gauge("worker_up", "Whether a worker that holds a lease answers.", *_WORKER),
+    _gauge("workers", "Workers that answer."),
     _gauge("worker_tasks_active", "Jobs that a worker holds.", *_WORKER),
     _gauge("worker_slots", "Jobs that a worker may run at a time.", *_WORKER),
 )
@@ -107,6 +108,8 @@ _RECORDER = (
     _gauge("events_stream_bytes", "Memory that the stream of events takes in Redis."),
 )
 _BACKUP = (
+    _gauge("backup_every_seconds", "How often the services make a backup; absent: none of them does."),
+    _gauge("backup_failing", "Whether the services could not make or verify a backup the last time."),
     _gauge("backup_created_timestamp_seconds", "When the latest backup was made."),
     _gauge("backup_bytes", "Size of the latest backup."),
     _gauge("backup_verified_timestamp_seconds", "When a backup was last restored into a scratch place."),

@@ -45,6 +45,9 @@ def show_snapshot(sheet: Sheet, now: Snapshot, busy: Set[str] | None) -> None:
         if queue.dead or busy is None or queue.name in busy:
             sheet.put("queueql_queue_dead_letters", queue.dead, queue.name)
     processes = now.processes.each if now.processes else ()
+    made = [one.backups for one in processes if one.backups is not None]
+    sheet.put("queueql_backup_every_seconds", min((one.every_s for one in made), default=None))
+    sheet.put("queueql_backup_failing", any(one.failing for one in made) if made else None)
     for one in {(one.kind, one.host, one.pid): one for one in sorted(processes, key=_seen)}.values():
         _show_process(sheet, one)
 

@@ -46,6 +46,7 @@ def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth], busy: S
 
 def show_workers(sheet: Sheet, roll: Roll) -> None:
     """Put in the workers that hold a lease. Of two sessions of one process it is the newer one that counts."""
+    sheet.put("queueql_workers", sum(roll.answers(worker) for worker in roll.workers))
     for worker in {(worker.host, worker.pid): worker for worker in sorted(roll.workers, key=_age)}.values():
         labels = worker.host, worker.pid
         sheet.put("queueql_worker_up", roll.answers(worker), *labels)

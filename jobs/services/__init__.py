@@ -38,6 +38,7 @@ class Services:
         self._store = store
         self._broker = broker
         collectors = Collectors(store, broker, now_ms)
+        archivist = _archivist(store, settings) if settings.backup_every_s else None
         self.loops: list[Loop] = [
             Recorder(store, broker),
             Trimmer(store, broker, replay_window_s=settings.replay_window_s, max_bytes=settings.events_max_bytes),
@@ -45,22 +46,19 @@ class Services:
             Scheduler(broker),
             Reaper(broker),
             Snapshotter(store, collectors, every_s=settings.snapshot_every_s),
-            Herald(ProcessKind.SERVICES, store, broker, parts=self._turning),
+            Herald(
+                ProcessKind.SERVICES,
+                store,
+                broker,
+                parts=self._turning,
+                backups=lambda: archivist.figures() if archivist else None,
+            ),
             Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]
         if settings.report_every_s:
             self.loops.append(Announcer(store, collectors, every_s=settings.report_every_s))
-        if settings.backup_every_s:
-            self.loops.append(
-                Archivist(
-                    store,
-                    settings.database_url,
-                    settings.backup_folder,
-                    every_s=settings.backup_every_s,
-                    keep=settings.backup_keep,
-                    keep_free_bytes=settings.disk_min_bytes,
-                )
-            )
+        if archivist:
+            self.loops.append(archivist)
 
     def start(self) -> None:
         """Start every loop."""
@@ -80,6 +78,17 @@ class Services:
 
     def _turning(self) -> list[Health]:
         return [loop.health() for loop in self.loops]
+
+
+def _archivist(store: Store, settings: Settings) -> Archivist:
+    return Archivist(
+        store,
+        settings.database_url,
+        settings.backup_folder,
+        every_s=settings.backup_every_s,
+        keep=settings.backup_keep,
+        keep_free_bytes=settings.disk_min_bytes,
+    )
 
 
 async def serve(settings: Settings) -> None:

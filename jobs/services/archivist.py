@@ -19,6 +19,7 @@ from jobs.errors import BackupError, BackupInvalid, StoreUnavailable
 from jobs.probe import Health
 from jobs.room import CLEANUP_S
 from jobs.services.leading import LeaderLoop
+from jobs.snapshot import BackupFigures
 from jobs.store import Store
 from jobs.store.backup import KEPT_MAX, Backup
 from jobs.store.leader import RENEW_PART
@@ -80,6 +81,10 @@ class Archivist(LeaderLoop):
         return (
             health._replace(detail=f"The last backup failed. {self._failed}") if health.ok and self._failed else health
         )
+
+    def figures(self) -> BackupFigures:
+        """Tell how often it makes a backup, and whether it could not the last time."""
+        return BackupFigures(every_s=self._every_s, failing=self._leads and bool(self._failed))
 
     def _due_in_s(self, made: list[Backup]) -> float:
         # A clock that was ahead once must not put off the next backup until then.

@@ -19,7 +19,7 @@ from jobs.patience import Patience
 from jobs.pool import pool_figures
 from jobs.probe import STUCK_S, Health
 from jobs.services.base import Loop
-from jobs.snapshot import ProcessFigures, ProcessKind
+from jobs.snapshot import BackupFigures, ProcessFigures, ProcessKind
 from jobs.store import Store
 from jobs.version import version
 
@@ -43,17 +43,19 @@ class Herald(Loop):
 
     name = "herald"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what the process knows of itself, one by one
         self,
         kind: ProcessKind,
         store: Store,
         broker: Broker,
         *,
         parts: Callable[[], Sequence[Health]] = tuple,
+        backups: Callable[[], BackupFigures | None] = lambda: None,
         clock: Clock = now_ms,
     ) -> None:
         super().__init__()
         self._parts = parts
+        self._backups = backups
         self._faults: tuple[str, ...] = ()
         self._store = store
         self._broker = broker
@@ -118,7 +120,12 @@ class Herald(Loop):
 
     def _now(self) -> ProcessFigures:
         lag_s, self._lag_s = self._lag_s, 0.0
-        said = msgspec.structs.replace(self._figures, pool=pool_figures(self._store.figures()), faults=self._faults)
+        said = msgspec.structs.replace(
+            self._figures,
+            pool=pool_figures(self._store.figures()),
+            faults=self._faults,
+            backups=self._backups(),
+        )
         if self._process is None:
             return said
         with self._process.oneshot():

@@ -18,6 +18,7 @@ from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from api.metrics.system import show_queues
 from jobs.broker import Vitals, keys
+from jobs.broker.process import Processes
 from jobs.client import Client
 from jobs.clock import now_ms
 from jobs.fleet import Roll
@@ -30,7 +31,7 @@ from jobs.queue_health import QueueFacts, judge
 from jobs.recent import Recent
 from jobs.rollup import Figures
 from jobs.services.herald import Herald
-from jobs.snapshot import QUEUES_MAX, ProcessKind
+from jobs.snapshot import QUEUES_MAX, BackupFigures, ProcessFigures, ProcessKind
 from jobs.store import Backup
 from jobs.store.totals import STALE_MS
 from tests import promtool
@@ -84,6 +85,7 @@ async def test_queues_workers_and_components(api: Caller, client: Client) -> Non
     assert value(samples, "queue_healthy", queue="default") == 1
     assert (value(samples, "queue_oldest_wait_seconds", queue="default") or 0) > 0
     assert value(samples, "worker_slots", hostname="test", pid="1") == 7
+    assert value(samples, "workers") == 1
     assert value(samples, "up", component="store") == 1
     await session.close()
     samples = await scrape(api)
@@ -323,6 +325,22 @@ async def test_stuck_jobs_are_counted_by_reason(api: Caller, client: Client, red
     await redis_client.sadd(keys.held("gone"), "a", "b")
     samples = await scrape(api)
     assert [value(samples, "jobs_stuck", reason=reason) for reason in reasons] == [2, 1, 0]
+
+
+async def test_scheduled_backups_are_seen_before_there_is_one(api: Caller, client: Client) -> None:
+    def process(pid: int, backups: BackupFigures | None) -> ProcessFigures:
+        return ProcessFigures(
+            kind=ProcessKind.SERVICES, host="test", pid=pid, version="0", started_ms=0, seen_ms=0, backups=backups
+        )
+
+    names = ("backup_every_seconds", "backup_failing")
+    assert [value(await scrape(api), name) for name in names] == [None, None]
+    processes = Processes(client.broker)
+    await processes.say("none", process(1, None), for_s=60)
+    await processes.say("idle", process(2, BackupFigures(every_s=60, failing=False)), for_s=60)
+    assert [value(await scrape(api), name) for name in names] == [60, 0]
+    await processes.say("leader", process(3, BackupFigures(every_s=60, failing=True)), for_s=60)
+    assert [value(await scrape(api), name) for name in names] == [60, 1]
 
 
 async def test_backups(api: Caller, client: Client) -> None:

@@ -13,6 +13,7 @@ import pytest
 from jobs import archive, backup
 from jobs.errors import BackupFailed, StoreUnavailable
 from jobs.services.archivist import PREFIX, Archivist
+from jobs.snapshot import BackupFigures
 from jobs.store import Store
 from tests.databases import run_sql
 from tests.factories import make_spec
@@ -113,6 +114,16 @@ async def test_one_that_cannot_be_restored_is_told_and_removes_none(
     await open_archivist(store).lead()
     assert (await store.backups.newest())[0].fault is None
     assert files(folder) == [good[1], files(folder)[-1]]  # the damaged one does not count, and is gone
+
+
+async def test_it_tells_of_backups_that_never_succeed(store: Store, database_url: str) -> None:
+    archivist = Archivist(store, database_url, Path("/proc/nope"), every_s=86_400, keep=2)
+    assert archivist.figures() == BackupFigures(every_s=86_400, failing=False)
+    archivist.start()
+    await until(lambda: archivist.figures().failing)
+    assert archivist.health().ok
+    assert "The last backup failed." in archivist.health().detail
+    await archivist.stop()
 
 
 async def test_whoever_leads_no_more_stops(

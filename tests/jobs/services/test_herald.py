@@ -16,7 +16,7 @@ from jobs.broker.process import Processes
 from jobs.probe import Health
 from jobs.services import herald
 from jobs.services.herald import Herald
-from jobs.snapshot import ProcessFigures, ProcessKind
+from jobs.snapshot import BackupFigures, ProcessFigures, ProcessKind
 from jobs.store import Store
 from tests.factories import make_settings
 from tests.tcp_proxy import TcpProxy
@@ -51,9 +51,11 @@ async def said(broker: Broker, number: int = 1) -> list[ProcessFigures]:
 
 
 async def test_a_process_says_how_it_is_until_it_ends(store: Store, broker: Broker) -> None:
-    speaker = Herald(ProcessKind.SERVICES, store, broker)
+    backups = BackupFigures(every_s=60, failing=True)
+    speaker = Herald(ProcessKind.SERVICES, store, broker, backups=lambda: backups)
     speaker.start()
     (one,) = await said(broker)
+    assert one.backups == backups
     assert (one.kind, one.host, one.pid) == ("SERVICES", socket.gethostname(), os.getpid())
     assert one.memory_bytes == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
     assert one.cpu is not None
