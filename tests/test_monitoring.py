@@ -76,7 +76,7 @@ def test_every_metric_that_is_asked_for_is_shown() -> None:
     unseen = CATALOGUE.keys() - named(" ".join(expressions()))
     assert unseen <= {
         "queueql_build_info", "queueql_queues_left_out", "queueql_tasks_left_out", "queueql_workers",
-        "queueql_backup_every_seconds",
+        "queueql_backup_every_seconds", "queueql_backup_failing",
         "queueql_redis_up", "queueql_redis_uptime_seconds", "queueql_redis_evicted_total",
         "queueql_database_pool_max", "queueql_database_queries_total", "queueql_database_connections_active",
         "queueql_database_connections_max", "queueql_backup_bytes", "queueql_backup_verified",
