@@ -41,7 +41,7 @@ class Figures(msgspec.Struct, gc=False):
     wait_ms: int = 0
     """Sum of `waits`: from when an attempt could begin to its start."""
     run_ms: int = 0
-    """Sum of `runs`: from the start of an attempt to its end, where both are known."""
+    """Sum of `runs`: from the start of an attempt to its end, where both are known: not of those that were lost."""
     cpu_us: int = 0
     """Processor time of the attempts of which it is known."""
     cpu_known: int = 0

@@ -13,7 +13,7 @@ from jobs import event as events
 from jobs.event import JobEvent
 from jobs.job import FINAL, AttemptState, Failure, JobSpec, Reason, State
 from jobs.store.rows import clean
-from jobs.store.tally import Place, Tally
+from jobs.store.tally import Place, Tally, Was
 
 _FINAL = {str(state) for state in FINAL}
 _spec = msgspec.json.Decoder(JobSpec)
@@ -74,9 +74,11 @@ LogRow = tuple[str, int, int, int, int, str, str | None, str | None]
 class Fold:
     """Jobs as they were stored, and what a batch of events makes of them."""
 
-    def __init__(self, stored: dict[str, JobRow], places: dict[str, Place] | None = None) -> None:
+    def __init__(
+        self, stored: dict[str, JobRow], places: dict[str, Place] | None = None, created: dict[str, int] | None = None
+    ) -> None:
         self._rows = stored
-        self.tally = Tally(places or {})
+        self.tally = Tally(places or {}, created or {})
         self.changed: set[str] = set()
         self.new: dict[str, JobSpec] = {}
         """Jobs that only Redis knew (MEMORY)."""
@@ -95,6 +97,7 @@ class Fold:
                 return
             spec = self.new[event.job] = _spec.decode(event.spec)
             self.tally.places[event.job] = (clean(spec.queue), clean(spec.task))
+            self.tally.created[event.job] = spec.created_ms
             row = self._rows[event.job] = JobRow(run=event.run)
         was = (row.run, row.version, row.state)
         if isinstance(event, events.Logged):
@@ -109,7 +112,8 @@ class Fold:
                 self._lose(row, event)
                 _begin_run(row, event.run)
             self._transition(row, event)
-            row.version, row.updated_ms = max(row.version, event.version), event.at_ms
+            row.version = max(row.version, event.version)
+            row.updated_ms = min(row.updated_ms, event.at_ms) if _waits_on(event, was, row) else event.at_ms
             self.tally.moved(event, was, row)
             self.changed.add(event.job)
 
@@ -251,6 +255,12 @@ def _counts(row: JobRow, event: JobEvent) -> bool:
     Where Redis came back with an older copy, a job may reach its end under a version that was recorded before.
     """
     return event.version > row.version or isinstance(event, events.Completed | events.Died | events.Cancelled)
+
+
+def _waits_on(event: JobEvent, was: Was, row: JobRow) -> bool:
+    """Tell whether a manual retry only reached Redis, at first or again: it has waited since it was asked for."""
+    queued = (row.run, State.QUEUED) == (was[0], was[2]) and row.state == State.QUEUED
+    return isinstance(event, events.Enqueued) and queued and row.run > 1 and not row.attempts
 
 
 def _begin_run(row: JobRow, run: int) -> None:

@@ -19,7 +19,7 @@ from jobs.store.rows import BIG, FOLDED, FOLDED_NAMES, INT, SPEC, spec_values, s
 from jobs.store.tally import Place
 
 _MOVE = "UPDATE recorder SET position = $1 WHERE id = 1 AND position = $2"
-_READ = f"SELECT id, queue, task, {FOLDED_NAMES} FROM job WHERE "  # noqa: S608  # names of our own columns
+_READ = f"SELECT id, queue, task, created_ms, {FOLDED_NAMES} FROM job WHERE "  # noqa: S608  # names of our own columns
 _INSERT_JOB = Insert("job", (*SPEC, *FOLDED), "ON CONFLICT (id) DO NOTHING")
 _UPDATE_JOB = Update(
     "job",
@@ -142,12 +142,15 @@ def _set_aside(events: Sequence[JobEvent]) -> list[Unreadable]:
     return [unreadable(Source.BROKER, event.job, event.reason, event.record) for event in found]
 
 
-async def _stored(transaction: Transaction, ids: list[str]) -> tuple[dict[str, JobRow], dict[str, Place]]:
+async def _stored(
+    transaction: Transaction, ids: list[str]
+) -> tuple[dict[str, JobRow], dict[str, Place], dict[str, int]]:
     where = among(transaction.dialect, "id", 1)
     rows = await transaction.fetch(_READ + where, (array(transaction.dialect, ids),))
     names = JobRow.__struct_fields__
     stored = {row["id"]: JobRow(*[row[name] for name in names]) for row in rows}
-    return stored, {row["id"]: (row["queue"], row["task"]) for row in rows}
+    places = {row["id"]: (row["queue"], row["task"]) for row in rows}
+    return stored, places, {row["id"]: row["created_ms"] for row in rows}
 
 
 async def _write(transaction: Transaction, fold: Fold) -> None:

@@ -27,9 +27,11 @@ class Tally:
     what the table of jobs says, whatever was lost, and whatever came late.
     """
 
-    def __init__(self, places: dict[str, Place]) -> None:
+    def __init__(self, places: dict[str, Place], created: dict[str, int]) -> None:
         self.places = places
         """Job: its queue and task."""
+        self.created = created
+        """Job: when it was enqueued, by the clock of who did that."""
         self.minutes: dict[tuple[int, Place], Figures] = {}
         """(Minutes since 1970, queue and task): what happened."""
 
@@ -53,19 +55,22 @@ class Tally:
         """Count an attempt that starts; the row is as it was before."""
         figures = self._of(event)
         figures.started += 1
-        ready_ms = _ready_ms(row)
+        ready_ms = _ready_ms(row, self.created[event.job])
         if ready_ms is not None:
             figures.wait(event.at_ms - ready_ms)
 
     def ended(self, event: Event, state: AttemptState, started_ms: int | None, cpu_us: int | None = None) -> None:
-        """Count an attempt that ends; `started_ms` is None where its start was never recorded."""
+        """Count an attempt that ends; `started_ms` is None where its start was never recorded.
+
+        How long an attempt ran is not known where its worker was lost: that shows a lease later.
+        """
         figures = self._of(event)
         figures.end_attempt(state)
         if cpu_us is not None:
             figures.compute(cpu_us)
         if started_ms is None:
             figures.started += 1
-        else:
+        elif state is not AttemptState.LOST:
             figures.run(event.at_ms - started_ms)
 
     def _of(self, event: Event) -> Figures:
@@ -76,12 +81,15 @@ class Tally:
         return figures
 
 
-def _ready_ms(row: JobRow) -> int | None:
+def _ready_ms(row: JobRow, created_ms: int) -> int | None:
     """Return since when a job that waits could have started; None where it does not wait, or nobody knows."""
     if row.state in _DUE:
         return row.due_ms
     if row.state != State.QUEUED:
         return None
+    if not row.attempts and row.run == 1:
+        # It may have reached Redis late. The clock that it was created by may be ahead of that of Redis.
+        return min(max(created_ms, row.due_ms or 0), row.updated_ms)
     # What was due before the last attempt began says nothing of this one: the job was given back.
     if row.due_ms is not None and (row.started_ms is None or row.due_ms > row.started_ms):
         return min(row.due_ms, row.updated_ms)

@@ -115,7 +115,9 @@ class World:
     # The store and its recorder
 
     def record(self) -> None:
-        fold = Fold(self.rows, {spec.id: (spec.queue, spec.task) for spec in self.specs.values()})
+        specs = list(self.specs.values())
+        places = {spec.id: (spec.queue, spec.task) for spec in specs}
+        fold = Fold(self.rows, places, {spec.id: spec.created_ms for spec in specs})
         for entry, event in self.unrecorded:
             fold.add(event)
             self.recorded = max(self.recorded, entry)

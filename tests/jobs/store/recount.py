@@ -24,6 +24,8 @@ class Recount:
         self._rows: defaultdict[Key, Figures] = defaultdict(Figures)
         self._jobs: dict[str, JobRow] = {}
         self._places: dict[str, tuple[str, str]] = {}
+        self._created_ms: dict[str, int] = {}
+        self._asked_ms: dict[tuple[str, int], int] = {}
         self._ready_ms: dict[str, int] = {}
         self._attempts: dict[tuple[str, int, int], tuple[str, int]] = {}
 
@@ -32,17 +34,22 @@ class Recount:
         have = self._jobs.get(spec.id)
         self._places[spec.id] = (spec.queue, spec.task)
         self._jobs[spec.id] = JobRow(run=run, recoveries=have.recoveries if have else 0, updated_ms=at_ms)
-        self._ready_ms[spec.id] = at_ms
+        self._created_ms[spec.id] = spec.created_ms
+        self._asked_ms[spec.id, run] = spec.created_ms if run == 1 else at_ms
+        self._ready_ms[spec.id] = min(self._asked_ms[spec.id, run], at_ms)
 
     def add(self, event: JobEvent) -> None:
         """Count what the event changes."""
         stored = self._jobs.get(event.job)
-        fold = Fold({event.job: copy.copy(stored)} if stored else {}, self._places)
+        fold = Fold({event.job: copy.copy(stored)} if stored else {}, self._places, self._created_ms)
         fold.add(event)
         if stored is None and event.job not in fold.new:
             return
         if stored is None:
-            self._places[event.job] = (fold.new[event.job].queue, fold.new[event.job].task)
+            spec = fold.new[event.job]
+            self._places[event.job], self._created_ms[event.job] = (spec.queue, spec.task), spec.created_ms
+            if fold.row(event.job).run == 1:
+                self._asked_ms[event.job, 1] = spec.created_ms
         was, row = stored or JobRow(run=fold.row(event.job).run), fold.row(event.job)
         self._jobs[event.job] = row
         for figures in self._at(event):
@@ -88,16 +95,20 @@ class Recount:
                 if one.cpu_us is not None:
                     figures.cpu_us += one.cpu_us
                     figures.cpu_known += 1
-                if known is not None:
+                if known is not None and one.state != AttemptState.LOST:
                     figures.run(event.at_ms - known[1])
 
     def _wait_from(self, event: JobEvent, was: JobRow, row: JobRow) -> None:
-        """Note since when the job can start."""
+        """Note since when the job can start, for the first time in its run since it was asked for and due."""
         if msgspec.structs.astuple(was) == msgspec.structs.astuple(row):
             return
         if row.state == State.QUEUED:
             due = isinstance(event, Due) and row.due_ms is not None
-            self._ready_ms[event.job] = min(row.due_ms or 0, event.at_ms) if due else event.at_ms
+            ready_ms = min(row.due_ms or 0, event.at_ms) if due else event.at_ms
+            asked_ms = self._asked_ms.setdefault((event.job, row.run), event.at_ms)
+            if not row.attempts:
+                ready_ms = min(ready_ms, max(asked_ms, row.due_ms or 0))
+            self._ready_ms[event.job] = ready_ms
         elif row.state in (State.SCHEDULED, State.RETRYING) and row.due_ms is not None:
             self._ready_ms[event.job] = row.due_ms
         else:

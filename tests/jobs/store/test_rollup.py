@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.clock import now_ms
 from jobs.errors import Stale
-from jobs.event import Completed, Died, JobEvent, Position, Quarantined
+from jobs.event import Completed, Died, Enqueued, JobEvent, Position, Quarantined
 from jobs.histogram import Histogram
-from jobs.job import Durability, JobSpec, State
+from jobs.job import Durability, JobSpec, Reason, State
 from jobs.rollup import ENTERED, SUMS, Figures, numbers
 from jobs.statistics import Span
 from jobs.store import Store
@@ -83,7 +84,7 @@ OPEN = [State.BLOCKED, State.SCHEDULED, State.QUEUED, State.ACTIVE, State.RETRYI
 
 
 async def test_a_life_is_counted_in_each_span_and_place(store: Store, story: Story) -> None:
-    spec = make_spec("x", queue="a")
+    spec = make_spec("x", queue="a", created_ms=BEGIN_MS + 10)
     await store.accept.accept(spec)
     tale = Tale(spec)
     tale.at_ms = BEGIN_MS
@@ -109,7 +110,7 @@ async def test_a_life_is_counted_in_each_span_and_place(store: Store, story: Sto
     await check_states(store)
 
 
-async def test_a_wait_begins_when_an_attempt_could_begin_and_a_lost_attempt_ran_until_then(
+async def test_a_wait_begins_when_an_attempt_could_begin_and_a_lost_attempt_has_no_length(
     store: Store, story: Story
 ) -> None:
     spec = make_spec("x", queue="a")
@@ -135,10 +136,89 @@ async def test_a_wait_begins_when_an_attempt_could_begin_and_a_lost_attempt_ran_
     day_ms = BEGIN_MS - BEGIN_MS % 86_400_000
     day = (await stored(store))[86_400, "a", "x", day_ms]
     assert (day.waits, day.wait_ms) == (Histogram.of([100, 300, 500, 900]), 1_800)
-    assert (day.runs, day.run_ms) == (Histogram.of([5_000, 1_000, 700]), 6_700)
+    assert (day.runs, day.run_ms) == (Histogram.of([5_000, 1_000]), 6_000)
     assert (day.accepted, day.started, day.released, day.failed, day.lost) == (1, 4, 1, 1, 1)
     await check_states(store)
     await check_attempts(store)
+
+
+@pytest.mark.parametrize("end", ["reaped", "poison"])
+async def test_the_lease_of_a_lost_worker_is_no_run_time(store: Store, story: Story, end: str) -> None:
+    spec = make_spec("x", queue="a", created_ms=BEGIN_MS)
+    await store.accept.accept(spec)
+    tale = Tale(spec)
+    tale.at_ms = BEGIN_MS
+    tale.enqueued().started()
+    tale.at_ms += 12_000
+    await story.record(tale.reaped() if end == "reaped" else tale.died(reason=Reason.POISON))
+    (day,) = [one for key, one in (await stored(store)).items() if key[:3] == (86_400, "a", "x")]
+    assert (day.started, day.lost, day.run_ms, day.runs) == (1, 1, 0, Histogram())
+
+
+@pytest.mark.parametrize("durability", Durability)
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_a_wait_includes_the_time_before_the_job_reached_redis(
+    store: Store, story: Story, durability: Durability, batches: int
+) -> None:
+    spec = make_spec("x", queue="a", created_ms=BEGIN_MS, durability=durability)
+    if durability is Durability.STORE:
+        await store.accept.accept(spec)
+    tale = Tale(spec, memory=durability is Durability.MEMORY)
+    tale.at_ms = BEGIN_MS + 20_000 - 20
+    tale.enqueued().again(version=2_000_000).enqueued(recovered=True).started()
+    await recorded(story, tale, batches)
+    assert (await whole(store)).waits == Histogram.of([20_010])
+
+
+@pytest.mark.parametrize(("created_ms", "wait_ms"), [(BEGIN_MS + 3_600_000, 10), (BEGIN_MS - 500, 510)])
+async def test_a_wait_is_no_shorter_than_the_time_in_redis(
+    store: Store, story: Story, created_ms: int, wait_ms: int
+) -> None:
+    spec = make_spec("x", queue="a", created_ms=created_ms)  # by a clock that is ahead of that of Redis
+    await store.accept.accept(spec)
+    tale = Tale(spec)
+    tale.at_ms = BEGIN_MS - 10
+    await story.record(tale.enqueued().started())
+    assert (await whole(store)).waits == Histogram.of([wait_ms])
+
+
+async def test_a_scheduled_job_waits_from_its_time_though_redis_hears_of_it_late(store: Store, story: Story) -> None:
+    spec = make_spec("x", queue="a", created_ms=BEGIN_MS, scheduled_ms=BEGIN_MS + 5_000)
+    await store.accept.accept(spec)
+    tale = Tale(spec)
+    tale.at_ms = BEGIN_MS + 20_000 - 10
+    tale.enqueued(due_ms=BEGIN_MS + 5_000)
+    tale.events = [msgspec.structs.replace(one, state=State.QUEUED) for one in tale.events if isinstance(one, Enqueued)]
+    tale.started()
+    await story.record(tale)
+    assert (await whole(store)).waits == Histogram.of([15_010])
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_a_manual_retry_waits_since_it_was_asked_for(store: Store, story: Story, batches: int) -> None:
+    spec = make_spec("x", queue="a", created_ms=now_ms() - 90_000)
+    await store.accept.accept(spec)
+    await story.record(Tale(spec).died(0))
+    await store.accept.rerun(spec.id)
+    job = await store.search.job(spec.id)
+    assert job
+    tale = Tale(spec, run=2, version=2_000_000)
+    tale.at_ms = job.updated_ms + 20_000 - 20
+    tale.enqueued().again(run=2, version=3_000_000).enqueued(recovered=True).started()
+    await recorded(story, tale, batches)
+    assert (await whole(store)).waits == Histogram.of([20_010])
+
+
+async def recorded(story: Story, tale: Tale, batches: int) -> None:
+    """Record a tale in so many batches."""
+    size = len(tale.events) // batches
+    for begin in range(0, len(tale.events), size):
+        await story.record(tale.events[begin : begin + size])
+
+
+async def whole(store: Store) -> Figures:
+    """All that was ever counted."""
+    return Figures.sum([one for key, one in (await stored(store)).items() if key[:3] == (86_400, "", "")])
 
 
 STEPS = st.sampled_from(
