@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from jobs.job import JobSpec, State
@@ -58,6 +59,10 @@ class Past:
             case _:
                 tale.cancelled(1)
         await self._story.record(tale)
+
+
+def batches(store: Store, policy: Policy) -> AsyncGenerator[int, None]:
+    return store.retention.run(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
 
 
 async def run(store: Store, policy: Policy, *, now_ms: int = NOW_MS, grace_ms: int = GRACE_MS) -> int:

@@ -18,16 +18,15 @@ from hypothesis import strategies as st
 
 from jobs.clock import new_id, now_ms
 from jobs.errors import InvalidState, NotFound
-from jobs.job import FINAL, Durability, JobSpec, State
+from jobs.job import FINAL, Durability, State
 from jobs.page import PageRequest
-from jobs.retention import CLOCKS_APART_MAX_S, DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
+from jobs.retention import DAY_S, HOUR_S, SHIPPED, Kind, Policy, Standing
 from jobs.store import Store, ended, pace
 from jobs.store.database import Dialect
-from jobs.store.keys import IDEMPOTENCY_MS, Claims
 from jobs.where import JobWhere
 from tests.bench.fill import fill
 from tests.factories import make_spec
-from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, left, rows, run
+from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, batches, left, rows, run
 from tests.jobs.store.story import Story, Tale
 
 
@@ -133,79 +132,6 @@ async def test_jobs_that_ended_a_moment_ago_stay_whatever_the_policy(store: Stor
     assert await left(store, specs) == [1]
 
 
-async def test_a_job_stays_as_long_as_its_idempotency_key_leads_to_it(store: Store, past: Past) -> None:
-    edge = NOW_MS - IDEMPOTENCY_MS - CLOCKS_APART_MAX_S * 1000
-    specs = await past.ended(edge - 120_000, edge + 120_000, lines=0)
-    keyed = await past.ended(edge + 60_000, idempotency_key="once", lines=0)
-    expired = await past.ended(edge - 120_000, idempotency_key="before", lines=0)
-    policy = Policy(kind=Kind.COMPLETED, keep_s=HOUR_S)
-    assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 3
-    assert await run(store, policy) == 3
-    assert (await left(store, specs), await left(store, keyed), await left(store, expired)) == ([], [0], [])
-
-
-async def _led_to(store: Store, past: Past) -> tuple[JobSpec, JobSpec]:
-    """A job without an idempotency key, and one that it stands for, which has one."""
-    holder, asked = make_spec(key="k"), make_spec(key="k", idempotency_key="once")
-    await store.accept.accept(holder)
-    assert (await store.accept.accept(asked)).job_id == holder.id
-    return holder, asked
-
-
-async def test_a_job_stays_as_long_as_the_idempotency_key_of_another_leads_to_it(store: Store, past: Past) -> None:
-    holder, asked = await _led_to(store, past)
-    at_ms = now_ms()
-    await past.end(holder, at_ms - HOUR_S * 1000, State.COMPLETED)
-    policy = Policy(kind=Kind.COMPLETED, keep_count=0)
-    assert not (await store.retention.preview(policy, now_ms=at_ms, grace_ms=GRACE_MS)).value
-    assert await run(store, policy, now_ms=at_ms) == 0
-    repeated = await store.accept.accept(make_spec(key="k", idempotency_key="once"))
-    assert (repeated.job_id, repeated.duplicate) == (holder.id, True)
-    later_ms = at_ms + IDEMPOTENCY_MS + (CLOCKS_APART_MAX_S + 60) * 1000
-    assert (await store.retention.preview(policy, now_ms=later_ms, grace_ms=GRACE_MS)).value == 1
-    assert await run(store, policy, now_ms=later_ms) == 1
-    assert (await store.accept.accept(asked)).job_id == asked.id
-
-
-async def test_a_key_that_comes_to_lead_to_a_job_between_a_look_and_its_removal_keeps_it(
-    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (spec,) = await past.ended(ago(HOUR_S), lines=0)
-    find = ended.Ended.find
-
-    async def slowly(self: ended.Ended) -> bool:
-        found = await find(self)
-        key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ('a', 'idempotency', '', $1, $2)"
-        if found:
-            async with store._database.transaction() as transaction:
-                await transaction.execute(key, (spec.id, NOW_MS + 1))
-        return found
-
-    monkeypatch.setattr(ended.Ended, "find", slowly)
-    assert await run(store, Policy(kind=Kind.COMPLETED, keep_count=0)) == 0
-    assert await left(store, [spec]) == [0]
-
-
-@pytest.mark.parametrize("dialect", ["postgres"])
-async def test_a_job_is_not_removed_while_a_key_is_made_to_lead_to_it(
-    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    holder = make_spec(key="k")
-    await store.accept.accept(holder)
-    write = Claims.write
-    removed: list[int] = []
-
-    async def slowly(self: Claims, transaction: Any) -> None:
-        await past.end(holder, ago(HOUR_S), State.COMPLETED)
-        removed.append(await run(store, Policy(kind=Kind.COMPLETED, keep_count=0)))
-        await write(self, transaction)
-
-    monkeypatch.setattr(Claims, "write", slowly)
-    assert (await store.accept.accept(make_spec(key="k", idempotency_key="once"))).job_id == holder.id
-    assert removed == [0]
-    assert await left(store, [holder]) == [0]
-
-
 async def test_a_job_whose_tags_cannot_be_read_goes_as_any_other(store: Store, past: Past) -> None:
     specs = await past.ended(*[ago(2 * DAY_S)] * 3)
     async with store._database.transaction() as transaction:
@@ -221,17 +147,6 @@ async def test_of_a_heavy_job_no_more_is_counted_than_that_it_is_one(
     await jobs.bound(Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
     assert await jobs.find()
     assert [(one.id, one.rows) for one in jobs._found] == [(spec.id, ended.HEAVY + 1 + 1)]
-
-
-async def test_a_key_that_another_job_holds_by_now_stays(store: Store, past: Past) -> None:
-    (first,) = await past.ended(ago(2 * DAY_S), key="k", lines=0)
-    second = make_spec(key="k")
-    assert not (await store.accept.accept(second)).duplicate
-    assert await run(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S)) == 1
-    assert await left(store, [first]) == []
-    third = await store.accept.accept(make_spec(key="k"))
-    assert third.duplicate
-    assert third.job_id == second.id
 
 
 async def test_a_job_that_was_retried_stays(store: Store, past: Past) -> None:
@@ -296,8 +211,8 @@ async def test_a_job_that_has_talked_a_lot_goes_in_several_transactions_itself_l
     specs = await past.ended(ago(2 * DAY_S), lines=900)
     specs += await past.ended(ago(2 * DAY_S), lines=1)
     seen = []
-    async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
-        async for removed in batches:
+    async with aclosing(batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as sweeps:
+        async for removed in sweeps:
             seen.append((removed, (await rows(store))["job"]))
     assert seen[:2] == [(0, 2)] * 2
     assert sum(removed for removed, _ in seen) == 2
@@ -313,14 +228,10 @@ async def test_a_job_that_has_talked_more_than_was_counted_goes_in_steps_as_well
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     await past.ended(ago(2 * DAY_S), lines=3_000)
     left = [3_000]
-    async with aclosing(_batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as batches:
-        left += [(await rows(store))["log_line"] async for _ in batches]
+    async with aclosing(batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))) as sweeps:
+        left += [(await rows(store))["log_line"] async for _ in sweeps]
     assert max(before - after for before, after in pairwise(left)) <= pace.STEP_MAX[store.dialect]
     assert not any((await rows(store)).values())
-
-
-def _batches(store: Store, policy: Policy) -> Any:
-    return store.retention.run(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
 
 
 async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
@@ -329,9 +240,9 @@ async def test_whoever_stops_in_the_middle_leaves_whole_jobs(
     monkeypatch.setitem(pace.STEP_MIN, store.dialect, 300)
     monkeypatch.setattr("jobs.store.pace.SHARE_MIN_S", 0.0)
     await past.ended(*[ago(2 * DAY_S)] * 200, tags=("t",), lines=2)
-    batches = _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
-    removed = await anext(batches)
-    await batches.aclose()
+    sweeps = batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))
+    removed = await anext(sweeps)
+    await sweeps.aclose()
     assert 0 < removed < 200
     kept = 200 - removed
     assert await rows(store) == {"job": kept, "job_tag": kept, "job_key": 0, "attempt": kept, "log_line": 2 * kept}
@@ -364,72 +275,13 @@ async def test_cleaning_by_hand_takes_what_was_asked_for_and_nothing_else(store:
     other = await past.ended(ago(2 * DAY_S), queue="other")
 
     async def clean(*queues: str, states: tuple[State, ...] = (State.COMPLETED,), older_s: int = DAY_S) -> int:
-        batches = store.retention.clean(queues, states, older_s=older_s, now_ms=NOW_MS, grace_ms=GRACE_MS)
-        return sum([removed async for removed in batches])
+        cleaned = store.retention.clean(queues, states, older_s=older_s, now_ms=NOW_MS, grace_ms=GRACE_MS)
+        return sum([removed async for removed in cleaned])
 
     assert await clean("mail") == 1
     assert [await left(store, specs) for specs in (mail, dead, other)] == [[1], [0], [0]]
     assert await clean(states=(State.COMPLETED, State.DEAD), older_s=0) == 2
     assert [await left(store, specs) for specs in (mail, dead, other)] == [[1], [], []]
-
-
-async def test_a_preview_counts_what_a_run_removes_on_both_sides_of_the_keys(store: Store, past: Past) -> None:
-    await past.ended(ago(3 * DAY_S), *[ago(2 * DAY_S)] * 2, lines=0)
-    await past.ended(ago(2 * DAY_S), idempotency_key="expired", lines=0)
-    await past.ended(ago(5 * HOUR_S), idempotency_key="held", lines=0)
-    await past.ended(*[ago(4 * HOUR_S)] * 3, ago(3 * HOUR_S), lines=0)
-    for policy, value, oldest_s, newest_s in (
-        (Policy(kind=Kind.COMPLETED, keep_count=6), 3, 3 * DAY_S, 2 * DAY_S),
-        (Policy(kind=Kind.COMPLETED, keep_count=3), 2, 2 * DAY_S, 4 * HOUR_S),
-        (Policy(kind=Kind.COMPLETED, keep_s=0), 3, 4 * HOUR_S, 3 * HOUR_S),
-    ):
-        preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
-        (share,) = preview.shares
-        assert (share.value, share.oldest_ms, share.newest_ms) == (value, ago(oldest_s), ago(newest_s))
-        assert await run(store, policy) == value
-
-
-async def test_a_preview_counts_up_to_its_bound(store: Store, past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.store.retention.COUNT_MAX", 5)
-    await past.ended(*[ago(3 * DAY_S)] * 3, ago(2 * DAY_S), queue="a", lines=0)
-    await past.ended(*[ago(3 * DAY_S)] * 4, queue="b", lines=0)
-    await past.ended(*[ago(3 * DAY_S)] * 4, queue="c", lines=0)
-    preview = await store.retention.preview(Policy(kind=Kind.COMPLETED, keep_s=DAY_S), now_ms=NOW_MS, grace_ms=GRACE_MS)
-    assert [(share.queue, share.value, share.whole) for share in preview.shares] == [
-        ("a", 4, True),
-        ("b", 1, False),
-        ("c", 1, False),
-    ]
-    assert preview.shares[0].newest_ms == ago(2 * DAY_S)
-    assert not preview.whole
-
-
-async def test_a_preview_of_more_queues_than_there_is_time_for_says_so(
-    store: Store, past: Past, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for queue in ("a", "b"):
-        await past.ended(ago(3 * DAY_S), queue=queue, lines=0)
-    policy = Policy(kind=Kind.COMPLETED, keep_s=DAY_S)
-    assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).whole
-    monkeypatch.setattr("jobs.store.retention.COUNT_S", 0.0)
-    preview = await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)
-    assert (preview.shares, preview.whole) == ([], False)
-
-
-async def test_queues_with_nothing_to_remove_are_not_even_looked_at(store: Store, past: Past) -> None:
-    async with store._database.transaction() as transaction:
-        for name in ("x", "y"):
-            await transaction.execute(
-                "INSERT INTO queue (name, durability, created_ms) VALUES ($1, 'STORE', 0)", (name,)
-            )
-    await past.ended(ago(2 * DAY_S), queue="a")
-    await past.ended(ago(HOUR_S), queue="b")
-    await past.ended(ago(DAY_S + 1_800), queue="c", idempotency_key="held")
-    batches = [removed async for removed in _batches(store, Policy(kind=Kind.COMPLETED, keep_s=DAY_S))]
-    assert batches == [1, 0, 0]  # a sign of life after each of the others
-    cleaned = store.retention.clean((), FINAL, older_s=DAY_S, now_ms=NOW_MS, grace_ms=GRACE_MS)
-    assert [removed async for removed in cleaned] == [0]
-    assert [removed async for removed in _batches(store, Policy(kind=Kind.COMPLETED, keep_count=1))] == [0, 0]
 
 
 # Nothing that is not final
