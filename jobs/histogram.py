@@ -131,11 +131,20 @@ class Histogram(msgspec.Struct, gc=False, eq=False):
     def percentile(self, part: float) -> float | None:
         """Return the duration in milliseconds that `part` (0 to 1) of all do not exceed; None where there is none."""
         if self.ranks is None:
-            self.ranks = list(accumulate(self._dense()))
+            self.ranks = list(accumulate(self._counted()))
         if not self.ranks or self.ranks[-1] <= 0:
             return None
         wanted = max(1, math.ceil(part * self.ranks[-1] - 1e-9))
         return _MIDDLES[self.first + bisect_left(self.ranks, wanted)]
+
+    def _counted(self) -> Iterable[int]:
+        """Return the counts from the first bucket on, to be gone through once."""
+        if self.known is None and self.more is not None and self.less is not None:
+            more, less = self.more._dense(), self.less._dense()
+            if self.more.first == self.less.first and len(more) == len(less):
+                self.first = self.more.first
+                return map(sub, more, less)  # without a list of its own: a series has thousands of them
+        return self._dense()
 
     def _dense(self) -> list[int]:
         """Return the counts from the first bucket on."""
@@ -152,12 +161,18 @@ Dense = tuple[int, list[int]]
 """First bucket, and the counts from there on."""
 
 
+def _length(part: Dense) -> int:
+    return len(part[1])
+
+
 def _sum(parts: list[Dense]) -> Dense:
     if len(parts) <= 1:
         return parts[0] if parts else (0, [])
     first = min(begin for begin, _ in parts)
-    sums = [0] * (max(begin + len(counts) for begin, counts in parts) - first)
-    for begin, counts in parts:
+    length = max(begin + len(counts) for begin, counts in parts) - first
+    (begin, most), *others = sorted(parts, key=_length, reverse=True)
+    sums = [0] * (begin - first) + most + [0] * (first + length - begin - len(most))
+    for begin, counts in others:
         at = begin - first
         sums[at : at + len(counts)] = map(add, islice(sums, at, None), counts)
     return first, sums
