@@ -20,6 +20,7 @@ from jobs.clock import Clock
 from jobs.errors import QueueQLError, StoreUnavailable
 from jobs.line import Lines, Queue
 from jobs.pool import with_pools
+from jobs.probe import told
 from jobs.roster import Roster
 from jobs.section import error_figures, process_section, queue_section, with_workers, worker_figures
 from jobs.snapshot import RecorderFigures, RedisFigures, Snapshot
@@ -68,6 +69,7 @@ class Collectors:
                 return start(name, later)
 
             queues, ended = start_after("queues", self._queues), start_after("ended", self._ended)
+            start_after("store", self._writes)
             hour, recorder = (
                 start_after("attempts", self._store.sums.last_hour),
                 start_after("recorder", self._recorder),
@@ -93,10 +95,8 @@ class Collectors:
                 found = await collect()
         except TimeoutError:
             self._fail(faults, name, f"This took longer than {self._timeout_s:g} seconds.")
-        except QueueQLError as error:
-            self._fail(faults, name, str(error))
         except Exception as error:  # whatever it is, the other figures are wanted all the same
-            self._fail(faults, name, f"{type(error).__name__}; the log of the process says more.", error)
+            self._fail(faults, name, told(error), error)
         else:
             if name in self._failing:
                 self._failing.discard(name)
@@ -108,7 +108,8 @@ class Collectors:
         faults[name] = why
         if name not in self._failing:  # once per outage, however many look
             self._failing.add(name)
-            log.warning("collector.failed", collector=name, error=why, exc_info=error)
+            known = error is None or isinstance(error, QueueQLError)
+            log.warning("collector.failed", collector=name, error=str(error or why), exc_info=None if known else error)
 
     async def _queues(self) -> list[Queue]:
         try:
@@ -120,6 +121,12 @@ class Collectors:
 
     async def _ended(self) -> dict[str, Ended]:
         return await self._store.sums.ended(await self._lines.names())
+
+    async def _writes(self) -> None:
+        """Find out whether the database takes what is written: figures may be read from one that does not."""
+        health = await self._store.health()
+        if not health.ok:
+            raise StoreUnavailable(health.detail)
 
     async def _redis(self) -> RedisFigures:
         return await redis_figures(self._broker)

@@ -16,8 +16,9 @@ from jobs.errors import StoreUnavailable
 from jobs.job import State
 from jobs.line import Lines, Queue
 from jobs.lookout import SYSTEM
-from jobs.probe import STUCK_S, Check, Health
-from jobs.queue_health import SPAN_S, QueueFacts, QueueHealth, QueueStatus, judge
+from jobs.lost import QUIET_MS, lost
+from jobs.probe import NO_REDIS, STUCK_S, Check, Health
+from jobs.queue_health import SPAN_S, UNSERVED_S, QueueFacts, QueueHealth, QueueStatus, judge
 from jobs.recent import Recent
 from jobs.roster import Roster, Worker, WorkerState
 from jobs.snapshot import ProcessFigures, ProcessKind
@@ -26,10 +27,13 @@ from jobs.store.totals import Lately
 
 SILENT_MS = 5_000
 """A worker that has said nothing for so long is taken for frozen. Its lease may hold for longer."""
-QUIET_MS = 9_000
-"""Others speak every five seconds."""
 STORE_S = 1.0
 """How long the database may take to say what only it knows; without it the rest is told all the same."""
+_NAMES = {
+    ProcessKind.WORKER: ("worker", "workers"),
+    ProcessKind.SERVICES: ("services process", "services processes"),
+    ProcessKind.API: ("API process", "API processes"),
+}
 
 
 class Roll(msgspec.Struct, frozen=True):
@@ -43,6 +47,29 @@ class Roll(msgspec.Struct, frozen=True):
     waiting_since: dict[str, int]
     ended: dict[str, Lately] | None
     """How jobs ended within `SPAN_S`, by queue; None: the database did not say."""
+    lost: Sequence[ProcessFigures] = ()
+    """Processes that vanished without a goodbye, until they are back, replaced, or it was two minutes ago."""
+    left_ms: int = 0
+    """When a worker last ended in order."""
+    has_tasks: bool = False
+    """Whether workers have ever published a task."""
+
+    def missing(self, kind: ProcessKind) -> str:
+        """Say which processes of a kind are lost; empty where none is."""
+        seen = [one.seen_ms for one in self.lost if one.kind is kind]
+        if not seen:
+            return ""
+        ago = f"{max(0, self.at_ms - max(seen)) / 1000:.0f} seconds ago"
+        one, many = _NAMES[kind]
+        return f"A {one} was lost {ago}." if len(seen) == 1 else f"{len(seen)} {many} were lost, the last one {ago}."
+
+    def served_ms(self, queue: str = "") -> int:
+        """When a worker last may have served a queue, or any, of those that do so no longer; 0: not known."""
+        known = [self.left_ms, *(one.seen_ms for one in self.lost if one.kind is ProcessKind.WORKER)]
+        for worker in self.workers:
+            if not self.answers(worker) and (not queue or queue in worker.queues):
+                known.append(worker.seen_ms - self._stuck_ms(worker))
+        return max(known)
 
     def silent_ms(self, worker: Worker) -> int:
         """For how long a worker has said nothing."""
@@ -50,8 +77,11 @@ class Roll(msgspec.Struct, frozen=True):
 
     def answers(self, worker: Worker) -> bool:
         """Tell whether a worker is neither frozen nor blocked, and asks for jobs."""
-        stuck_ms = max(worker.loop_lag_ms or 0, worker.unasked_ms)
-        return self.silent_ms(worker) <= SILENT_MS and stuck_ms <= STUCK_S * 1000
+        return self.silent_ms(worker) <= SILENT_MS and self._stuck_ms(worker) <= STUCK_S * 1000
+
+    @staticmethod
+    def _stuck_ms(worker: Worker) -> int:
+        return max(worker.loop_lag_ms or 0, worker.unasked_ms)
 
 
 class Fleet:
@@ -66,12 +96,16 @@ class Fleet:
         self.roll = Recent(self._read)
         self._processes = Processes(broker)
         self._names: Sequence[str] = ()
+        self._has_tasks = False
         self._asking: asyncio.Task[dict[str, Lately] | None] | None = None
         self._checks = [
-            Check(SYSTEM, self._system),
-            Check("services", self._services),
-            Check("workers", self._workers),
-            Check("queues", self._queues),
+            Check(component, ask, NO_REDIS)  # the database is not waited for
+            for component, ask in (
+                (SYSTEM, self._system),
+                ("services", self._services),
+                ("workers", self._workers),
+                ("queues", self._queues),
+            )
         ]
 
     async def health(self) -> Sequence[Health]:
@@ -94,9 +128,27 @@ class Fleet:
         queues = await self._lines.read(names)
         waiting = [queue.name for queue in queues if queue.counts[State.QUEUED]]
         since = await waiting_since(self._broker, waiting) if waiting else {}
-        workers, processes = await self._roster.all(), await self._processes.all()
-        services = [one for one in processes if one.kind is ProcessKind.SERVICES]
-        return Roll(await self._broker.now_ms(), workers, services, queues, since, ended)
+        workers, processes, left_ms = (
+            await self._roster.all(),
+            await self._processes.known(),
+            await self._processes.left_ms(),
+        )
+        at_ms = await self._broker.now_ms()
+        return Roll(
+            at_ms=at_ms,
+            workers=workers,
+            services=[
+                one.figures
+                for one in processes
+                if one.figures.kind is ProcessKind.SERVICES and at_ms - one.figures.seen_ms <= QUIET_MS
+            ],
+            queues=queues,
+            waiting_since=since,
+            ended=ended,
+            lost=lost(processes, workers, at_ms),
+            left_ms=left_ms,
+            has_tasks=self._has_tasks,
+        )
 
     async def _history(self) -> tuple[Sequence[str], dict[str, Lately] | None]:
         """Return the names of the queues and how their jobs ended; while the database is away, the names known last.
@@ -111,6 +163,7 @@ class Fleet:
     async def _ask_store(self) -> dict[str, Lately] | None:
         try:
             self._names = await self._lines.names()
+            self._has_tasks = self._has_tasks or await self._store.catalogue.has_tasks()
             return await self._store.totals.lately(SPAN_S)
         except StoreUnavailable:
             return None
@@ -122,21 +175,27 @@ class Fleet:
 
     async def _services(self) -> Health:
         roll = await self.roll.get()
-        # What an error said is for those who may read the log.
-        said = sorted({f"{fault.partition(':')[0].rstrip('.')}." for one in roll.services for fault in one.faults})
-        silent = sum(roll.at_ms - one.seen_ms > QUIET_MS for one in roll.services)
-        if not roll.services:
-            said = ["No services process answers: nobody records what happens, repairs or cleans."]
-        elif silent:
-            said = [f"Services processes that do not answer: {silent} of {len(roll.services)}.", *said]
-        return Health("services", not said, " ".join(said) or f"All that are there answer: {len(roll.services)}.")
+        total = len(roll.services)
+        if not total:
+            return Health(
+                "services", False, "No services process answers: nobody records what happens, repairs or cleans."
+            )
+        faults = Counter(fault for one in roll.services for fault in one.faults)
+        whose = [f"{number} of {total} services processes: " if total > 1 else "" for number in faults.values()]
+        said = [roll.missing(ProcessKind.SERVICES), *sorted(map("".join, zip(whose, faults, strict=True)))]
+        wrong = " ".join(filter(None, said))
+        return Health("services", not wrong, wrong or f"All that are there answer: {total}.")
 
     async def _workers(self) -> Health:
         roll = await self.roll.get()
-        silent = sum(not roll.answers(worker) for worker in roll.workers)
+        total, silent = len(roll.workers), sum(not roll.answers(worker) for worker in roll.workers)
+        said = [roll.missing(ProcessKind.WORKER)]
         if silent:
-            return Health("workers", False, f"Workers that do not answer: {silent} of {len(roll.workers)}.")
-        return Health("workers", True, f"All that are there answer: {len(roll.workers)}.")
+            said.append(f"Workers that do not answer: {silent} of {total}.")
+        if not total and roll.has_tasks and roll.at_ms - roll.served_ms() > UNSERVED_S * 1000:
+            said.append("There is no worker.")
+        wrong = " ".join(filter(None, said))
+        return Health("workers", not wrong, wrong or f"All that are there answer: {total}.")
 
     async def _queues(self) -> Health:
         queues = await self.queues()
@@ -161,6 +220,7 @@ def _figures(roll: Roll, queue: Queue) -> QueueFacts:
         active=queue.counts[State.ACTIVE],
         workers=len(serving),
         oldest_wait_s=0.0 if since is None else max(0, roll.at_ms - since) / 1000,
+        unserved_s=max(0, roll.at_ms - roll.served_ms(queue.name)) / 1000,
         finished=ended.finished if ended else None,
         dead=ended.dead if ended else None,
     )

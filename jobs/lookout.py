@@ -97,7 +97,7 @@ class Lookout:
         """Say how the whole system is, as this process sees it. It may be ready for its own work all the same."""
         parts = self.parts()
         about: dict[str, object] = {"version": version()}
-        initialised = [part.ok for part in self._others if part.component == SYSTEM]
+        initialised = [part.ok if part.known else None for part in self._others if part.component == SYSTEM]
         if initialised:
             about["initialised"] = initialised[0]
         about["components"] = components(parts)

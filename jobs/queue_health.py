@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 import msgspec
 
 SPAN_S = 600.0
 """Over so long it is counted what finished and what died."""
+
+UNSERVED_S = 15.0
+"""For so long there may be no worker: one that is started again takes less, so a deployment is no fault."""
 
 
 class QueueStatus(StrEnum):
@@ -24,7 +28,7 @@ class QueueFault(StrEnum):
     """What is wrong with a queue."""
 
     NO_WORKER = "NO_WORKER"
-    """Jobs wait, and no worker that answers serves the queue."""
+    """Jobs have waited for `UNSERVED_S`, and for as long no worker that answers has served the queue."""
     STANDSTILL = "STANDSTILL"
     """Workers serve it, jobs have waited for longer than `SPAN_S`, and none finished meanwhile or runs."""
     LONG_WAIT = "LONG_WAIT"
@@ -48,6 +52,8 @@ class QueueFacts(msgspec.Struct, frozen=True, kw_only=True):
     """That serve it, take jobs and answer."""
     oldest_wait_s: float | None = None
     """For how long the first of them has waited; 0 where none waits."""
+    unserved_s: float = math.inf
+    """At least for how long no worker may have served it, where none does."""
     finished: int | None = None
     """Jobs that ended within `SPAN_S`, in whatever way."""
     dead: int | None = None
@@ -70,7 +76,8 @@ def judge(queue: QueueFacts, *, wait_max_s: float) -> QueueHealth:
     waits_s = queue.oldest_wait_s or 0.0
     jobs = "One job waits" if queue.waiting == 1 else f"{queue.waiting:,} jobs wait"
     if queue.waiting and not queue.workers:
-        faults[QueueFault.NO_WORKER] = f"{jobs}, and no worker that answers serves this queue."
+        if queue.unserved_s > UNSERVED_S and (queue.oldest_wait_s is None or waits_s > UNSERVED_S):
+            faults[QueueFault.NO_WORKER] = f"{jobs}, and no worker that answers serves this queue."
     elif queue.waiting and queue.finished == 0 and not queue.active and waits_s > SPAN_S:
         faults[QueueFault.STANDSTILL] = f"{jobs}, and none has finished or runs for {SPAN_S / 60:.0f} minutes."
     if waits_s > wait_max_s:

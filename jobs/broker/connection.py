@@ -20,7 +20,7 @@ import structlog
 from jobs.broker import keys, scripts
 from jobs.broker.cancellable import cancellable
 from jobs.errors import BrokerUnavailable, EpochChanged, QueueFull, RedisEvicts, RedisUnreachable
-from jobs.probe import Check, Health
+from jobs.probe import NO_REDIS, Check, Health
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class Connection:
         self.client = self._new_client(CONNECTIONS)
         self.epoch = 0
         self.outage = Outage()
-        self._check = Check("broker", self._ask)
+        self._check = Check("broker", self._ask, NO_REDIS)
 
     async def check(self) -> None:
         """Raise RedisUnreachable, or RedisEvicts where Redis would drop jobs when it is full."""

@@ -31,7 +31,8 @@ All share one hash tag, so that a cluster keeps them on one node.
 | behind                 | string | nothing is reserved until the recorder has caught up; expires            |
 | finals                 | list   | ENTRY:RUN:ID of final jobs, in the order of the stream                   |
 | processes              | zset   | ids of processes by when they are gone unless they are heard of again    |
-| process:ID             | hash   | what a process says of itself, and when it did; expires                  |
+| process:ID             | hash   | what a process said of itself, when first and last; of who vanished too |
+| left                   | string | when a worker last ended in order                                        |
 | token, turn*, reaper   | string | counters and the reaper's last call                                      |
 """
 
@@ -49,6 +50,7 @@ EVENTS = f"{PREFIX}:events"
 BEHIND = f"{PREFIX}:behind"
 LEASES = f"{PREFIX}:leases"
 PROCESSES = f"{PREFIX}:processes"
+LEFT = f"{PREFIX}:left"
 DUE = f"{PREFIX}:due"
 WAKE_DUE = f"{PREFIX}:wake::due"
 JOB_PATTERN = f"{PREFIX}:job:*"

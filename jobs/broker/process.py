@@ -1,6 +1,8 @@
-"""The processes of QueueQL: what each says of itself, for as long as that holds."""
+"""The processes of QueueQL: what each says of itself, for as long as that holds, and which have vanished."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +12,16 @@ from jobs.snapshot import ProcessFigures
 
 _json = msgspec.json.Encoder()
 _figures = msgspec.json.Decoder(ProcessFigures)
+
+
+class Known(NamedTuple):
+    """A process that has not said that it ended; two minutes after its word has run out it is forgotten."""
+
+    figures: ProcessFigures
+    since_ms: int
+    """When it spoke first, by the clock of Redis; 0 where it never spoke for itself."""
+    holds: bool
+    """Whether what it said holds still."""
 
 
 class Processes:
@@ -31,14 +43,33 @@ class Processes:
 
     async def all(self) -> list[ProcessFigures]:
         """Return all that are alive, by kind, host and pid. Raises BrokerUnavailable."""
+        return [one.figures for one in await self.known() if one.holds]
+
+    async def known(self) -> list[Known]:
+        """Return those too that have vanished: workers whose lease ran out, and who said nothing more.
+
+        Raises BrokerUnavailable.
+        """
         broker = self._broker
-        ids = [item.decode() for item in await broker.ask(broker.client.zrange(keys.PROCESSES, 0, -1))]
+        now_ms = await broker.now_ms()
+        ends = {
+            item.decode(): ends_ms
+            for item, ends_ms in await broker.ask(broker.client.zrange(keys.PROCESSES, 0, -1, withscores=True))
+        }
         async with broker.client.pipeline(transaction=False) as pipeline:
-            for process_id in ids:
-                pipeline.hmget(keys.process(process_id), ["seen", "figures"])
+            for process_id in ends:
+                pipeline.hmget(keys.process(process_id), ["seen", "since", "figures"])
             rows = await broker.ask(pipeline.execute())
-        found = [one for seen, text in rows if text and (one := _read(seen, text)) is not None]
-        return sorted(found, key=lambda one: (one.kind, one.host, one.pid))
+        found = [
+            Known(said, int(since or 0), ends_ms > now_ms)
+            for ends_ms, (seen, since, text) in zip(ends.values(), rows, strict=True)
+            if text and (said := _read(seen, text)) is not None
+        ]
+        return sorted(found, key=lambda one: (one.figures.kind, one.figures.host, one.figures.pid))
+
+    async def left_ms(self) -> int:
+        """Return when a worker last ended in order, by the clock of Redis; 0: never. Raises BrokerUnavailable."""
+        return int(await self._broker.ask(self._broker.client.get(keys.LEFT)) or 0)
 
 
 def _read(seen: bytes | None, text: bytes) -> ProcessFigures | None:

@@ -16,7 +16,7 @@ import structlog
 
 from jobs.ending import end
 from jobs.errors import EpochChanged, QueueQLError
-from jobs.probe import STUCK_S, Health
+from jobs.probe import STUCK_S, Health, told
 
 log = structlog.get_logger(__name__)
 
@@ -109,4 +109,4 @@ class Loop(ABC):
             write = log.info if isinstance(error, EpochChanged) else log.warning
             known = isinstance(error, QueueQLError)
             write("loop.fault", loop=self.name, error=str(error), exc_info=None if known else error)
-        self._fault = f"{type(error).__name__}: {error}"
+        self._fault = told(error)

@@ -8,7 +8,7 @@ from typing import Self
 
 from jobs.clock import Clock, new_id, now_ms
 from jobs.errors import SchemaAhead, SchemaBehind
-from jobs.probe import Check, Health
+from jobs.probe import NO_DATABASE, Check, Health
 from jobs.store.accept import Accepted, Acceptor
 from jobs.store.backup import Backup, Backups
 from jobs.store.cancel import CancelRequest, CancelRequests
@@ -73,7 +73,7 @@ class Store:
         self.snapshots = Snapshots(database)
         self.sums = Sums(database, clock)
         self._clock = clock
-        self._check = Check("store", self._ask)
+        self._check = Check("store", self._ask, NO_DATABASE)
 
     @classmethod
     async def open(

@@ -50,6 +50,10 @@ class Catalogue:
         await self._quarantine.note(reader.damaged)
         return tasks
 
+    async def has_tasks(self) -> bool:
+        """Tell whether anything was ever published."""
+        return bool(await self._database.fetch("SELECT 1 FROM task LIMIT 1"))
+
     async def version(self) -> str:
         """Return a text that changes when any definition does."""
         rows = await self._database.fetch("SELECT name, hash FROM task")

@@ -46,7 +46,7 @@ class Disk:
             self._looked_at, self._left = now, self._free(self._folder)
         if self._left < self._min_bytes:
             raise DiskFull(
-                f"The disk is nearly full: {_mib(self._left)} are free and new jobs are taken from"
+                f"The disk is nearly full, {_mib(self._left)} are free and new jobs are taken from"
                 f" {_mib(self._min_bytes)} on; those that were accepted go on."
             )
 

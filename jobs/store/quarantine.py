@@ -13,7 +13,7 @@ import structlog
 from jobs.clock import Clock
 from jobs.errors import InvalidCursor, StoreUnavailable
 from jobs.page import Direction, Page, PageRequest
-from jobs.probe import Check, Health
+from jobs.probe import NO_DATABASE, Check, Health
 from jobs.quarantine import Quarantined, Source, Unreadable
 from jobs.store.bulk import Column, Insert
 from jobs.store.cursor import Cursors, Keyset
@@ -57,7 +57,7 @@ class Quarantine:
         self._database = database
         self._clock = clock
         self._noted: OrderedDict[str, None] = OrderedDict()
-        self._check = Check("quarantine", self._ask)
+        self._check = Check("quarantine", self._ask, NO_DATABASE)
 
     async def health(self) -> Health:
         """Tell how many records could not be read. Never raises."""

@@ -107,7 +107,7 @@ class Engine:
             return [Health("worker", False, "The worker has no lease; it waits for Redis.")]
         unrenewed_s, unasked_s = monotonic() - session.renewed_s, pulse.unasked_s()
         if unrenewed_s > self._settings.renew_s + RENEWAL_S:
-            return [Health("worker", False, f"The lease was renewed {unrenewed_s:.0f} seconds ago.")]
+            return [Health("worker", False, f"The lease has not been renewed for {unrenewed_s:.0f} seconds.")]
         if unasked_s > STUCK_S:
             return [Health("worker", False, f"No job has been asked for for {unasked_s:.0f} seconds.")]
         return [Health("worker", True, f"The worker runs {len(pulse.running):,} jobs.")]

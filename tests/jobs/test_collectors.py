@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import pytest
 import redis.asyncio
@@ -18,6 +20,7 @@ from jobs.job import Failure
 from jobs.outcome import RetryLater
 from jobs.services.recorder import Recorder
 from jobs.snapshot import PoolFigures, ProcessFigures, ProcessKind, Snapshot
+from jobs.store.config import sqlite_path
 from jobs.viewer import SYSTEM
 from tests.factories import make_vitals
 from tests.jobs.hand import Hand
@@ -168,7 +171,7 @@ async def test_a_database_that_is_away_leaves_what_redis_knows(
     await collectors.collect()
     await client.store._database.close()
     found = await collectors.collect()
-    assert set(found.faults) == {"attempts", "database", "ended", "recorder"}
+    assert set(found.faults) == {"attempts", "database", "ended", "recorder", "store"}
     assert (found.database, found.errors, found.recorder) == (None, None, None)
     assert found.queues is not None
     assert found.queues.total.completed is None
@@ -238,3 +241,16 @@ async def test_many_who_ask_at_once_cost_one_collection(client: Client, redis_cl
 async def test_collecting_finds_none_of_its_own_statements_running(collectors: Collectors) -> None:
     found = [(await collectors.collect()).database for _ in range(30)]
     assert [one.connections_active for one in found if one] == [0] * 30
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+async def test_a_database_that_can_be_read_and_takes_nothing_is_named(
+    client: Client, collectors: Collectors, database_url: str
+) -> None:
+    path = sqlite_path(database_url)
+    assert path is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        assert (await collectors.collect()).faults == {"store": "The database does not answer."}
+        stranger.rollback()
+    assert (await collectors.collect()).faults == {}

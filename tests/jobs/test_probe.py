@@ -12,11 +12,12 @@ import urllib.request
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs import probe, probe_port
-from jobs.errors import BrokerUnavailable, PortTaken
+from jobs.errors import BackupFailed, BrokerUnavailable, DiskFull, PortTaken, StoreUnavailable
 from jobs.lookout import SYSTEM, Lookout
-from jobs.probe import Check, Health
+from jobs.probe import NO_REDIS, Check, Health, told
 from jobs.probe_port import Probe
 from tests.wait import eventually, until
 
@@ -160,21 +161,50 @@ async def test_a_component_is_asked_one_question_at_a_time(monkeypatch: pytest.M
         asked += 1
         await answers.wait()
         if asked > 1:
-            raise BrokerUnavailable("Redis does not answer.")
+            raise BrokerUnavailable("Redis does not answer: Timeout reading from /tmp/redis.sock")
         return "Redis answers."
 
-    check = Check("broker", ask)
-    assert [ok for _, ok, _ in await asyncio.gather(*(check.health() for _ in range(5)))] == [False] * 5
-    assert not (await check.health()).ok
+    check = Check("broker", ask, NO_REDIS)
+    silent = Health("broker", False, "Redis does not answer.", known=False)
+    assert await asyncio.gather(*(check.health() for _ in range(5))) == [silent] * 5
+    assert await check.health() == silent
     assert asked == 1
     answers.set()
     assert await check.health() == Health("broker", True, "Redis answers.")
-    assert await check.health() == Health("broker", False, "Redis does not answer.")
+    assert await check.health() == silent
     answers.clear()
     waiting = asyncio.create_task(check.health())
     await until(lambda: asked == 3)
     await check.close()
     assert not (await waiting).ok
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BrokerUnavailable("Redis does not answer: Error 111 connecting to 10.0.0.1:6379."), "Redis does not answer."),
+        (StoreUnavailable("The database does not answer in time."), "The database does not answer in time."),
+        (DiskFull('The disk of the server is full: could not extend file "base/1"'), "The disk of the server is full."),
+        (BackupFailed("/srv/backup exists already."), "BackupFailed; the log of the process says more."),
+        (ValueError("Key (owner)=(alice@example.com)"), "ValueError; the log of the process says more."),
+    ],
+)
+def test_what_is_told_of_an_error_names_no_place_and_no_data(error: Exception, said: str) -> None:
+    assert told(error) == said
+
+
+async def test_whatever_is_raised_is_told_and_logged_once_in_full() -> None:
+    async def ask() -> str:
+        raise ValueError("alice@example.com")
+
+    check = Check("part", ask, NO_REDIS)
+    with capture_logs() as lines:
+        said = [await check.health() for _ in range(3)]
+    assert said == [Health("part", False, "ValueError; the log of the process says more.", known=False)] * 3
+    assert [(line["event"], line["component"], line["error"]) for line in lines] == [
+        ("probe.fault", "part", "alice@example.com")
+    ]
+    await check.close()
 
 
 async def test_what_is_wrong_elsewhere_is_told_and_keeps_nobody_from_working(port: int) -> None:
@@ -191,6 +221,13 @@ async def test_what_is_wrong_elsewhere_is_told_and_keeps_nobody_from_working(por
         assert (said["detail"], said["initialised"]) == ("workers: None answers.", True)
         assert set(said["components"]) == {"part", "event_loop", SYSTEM, "workers"}
         assert said["version"]
+        others[0] = Health(SYSTEM, False, NO_REDIS, known=False)
+
+        async def unknown() -> bool:
+            answer = await asyncio.to_thread(get, port, "/health")
+            return json.loads(answer[2])["initialised"] is None
+
+        await eventually(unknown)
 
 
 async def test_however_many_ask_parts_are_asked_once_a_second() -> None:

@@ -14,6 +14,9 @@ if ARGV[2] ~= '' and epoch ~= ARGV[2] then
   return redis.error_reply('EPOCH ' .. (epoch or '0'))
 end
 
+-- For so long a process that vanished without a goodbye is known as lost.
+local LOST_MS = 120000
+
 local FINAL = { COMPLETED = true, CANCELLED = true, DEAD = true }
 local WAITING = { QUEUED = true, SCHEDULED = true, RETRYING = true, BLOCKED = true }
 

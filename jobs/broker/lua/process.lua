@@ -1,4 +1,4 @@
--- Say how a process is, for a time, or that it has ended.
+-- Say how a process is, for a time, or that it has ended. Who says nothing more is known as lost for a while.
 -- request  { id, milliseconds for which that holds (0: it has ended), figures (JSON) }
 -- answer   {}
 local id, for_ms, figures = request[1], request[2], request[3]
@@ -8,9 +8,10 @@ if for_ms == 0 then
   redis.call('ZREM', P .. 'processes', id)
 else
   redis.call('HSET', key, 'seen', now, 'figures', figures)
-  redis.call('PEXPIRE', key, for_ms)
+  redis.call('HSETNX', key, 'since', now)
+  redis.call('PEXPIRE', key, for_ms + LOST_MS)
   redis.call('ZADD', P .. 'processes', now + for_ms, id)
 end
 -- Whoever died has left its id there.
-redis.call('ZREMRANGEBYSCORE', P .. 'processes', '-inf', now)
+redis.call('ZREMRANGEBYSCORE', P .. 'processes', '-inf', now - LOST_MS)
 return commit({})

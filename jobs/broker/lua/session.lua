@@ -63,5 +63,6 @@ if verb == 'keep' then
   end
   return commit({ true, {}, '' })
 end
+redis.call('SET', P .. 'left', now)
 local _, done = end_session(session, 1000)
 return commit({ not done, {}, '' })

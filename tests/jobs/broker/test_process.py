@@ -10,6 +10,7 @@ import redis.asyncio
 from jobs.broker import Broker, keys
 from jobs.broker.process import Processes
 from jobs.snapshot import PoolFigures, ProcessFigures, ProcessKind
+from tests.factories import make_worker_info
 
 POOL = PoolFigures(
     size=2,
@@ -54,9 +55,45 @@ async def test_who_says_nothing_more_is_gone(broker: Broker, redis_client: redis
     async with asyncio.timeout(10):
         while [one.pid for one in await processes.all()] != [3]:
             await asyncio.sleep(0.02)
+    assert [(one.figures.pid, one.holds) for one in await processes.known()] == [(1, False), (3, True)]
+    long_ago_ms = await broker.now_ms() - 120_000
+    await redis_client.zadd(keys.PROCESSES, {"dies": long_ago_ms})
     await processes.say("stays", figures(pid=3), for_s=60)
     assert await redis_client.zrange(keys.PROCESSES, 0, -1) == [b"stays"]
-    assert 0 < await redis_client.pttl(keys.process("stays")) <= 60_000
+    assert 120_000 < await redis_client.pttl(keys.process("stays")) <= 180_000
+    (stays,) = await processes.known()
+    assert 0 < stays.since_ms <= stays.figures.seen_ms
+
+
+async def test_a_worker_whose_lease_ran_out_is_known_and_one_that_said_goodbye_is_not(
+    broker: Broker, redis_client: redis.asyncio.Redis
+) -> None:
+    processes = Processes(broker)
+    await broker.reap()  # the first one after a pause spares everybody
+    ends, dies = [await broker.open_session(make_worker_info()) for _ in range(2)]
+    assert await processes.left_ms() == 0
+    await ends.close()
+    assert 0 < await processes.left_ms() <= await broker.now_ms()
+    await redis_client.zadd(keys.LEASES, {dies.id: 1})
+    await redis_client.hset(keys.session(dies.id), "seen", 7)
+    assert (await broker.reap())[1] == [dies.id]
+    (one,) = await processes.known()
+    assert (one.figures.kind, one.figures.host, one.figures.pid) == (ProcessKind.WORKER, "test", 1)
+    assert (one.figures.seen_ms, one.since_ms, one.holds) == (7, 0, False)
+    assert 0 < await redis_client.pttl(keys.process(dies.id)) <= 120_000
+    await dies.close()
+
+
+async def test_a_worker_whose_description_is_damaged_is_reaped_all_the_same(
+    broker: Broker, redis_client: redis.asyncio.Redis
+) -> None:
+    await broker.reap()
+    session = await broker.open_session(make_worker_info())
+    await redis_client.zadd(keys.LEASES, {session.id: 1})
+    await redis_client.hset(keys.session(session.id), "info", "{")
+    assert (await broker.reap())[1] == [session.id]
+    assert await Processes(broker).known() == []
+    await session.close()
 
 
 async def test_what_another_version_says_is_passed_over(broker: Broker, redis_client: redis.asyncio.Redis) -> None:

@@ -52,9 +52,11 @@ LASTING = {
     "turn",
     "turn:queues",
     "reaper",
+    "left",
+    "processes",
 }
 """Keys that do not go away, whatever is going on."""
-PASSING = {"done", "wake", "quarantine"}
+PASSING = {"done", "wake", "quarantine", "process"}
 """Keys that expire."""
 KINDS = {
     "job", "ready", "suspects", "due", "leases", "reaping", "session", "held", "cancel", "count", "finals", "lost"

@@ -57,11 +57,11 @@ async def test_an_outage_is_one_line_of_the_log_whatever_is_away(monkeypatch: py
     monkeypatch.setattr(base, "PAUSE_MIN_S", 0.001)
     monkeypatch.setattr(base, "PAUSE_MAX_S", 0.001)
     loop = Turning()
-    loop.faults = [StoreUnavailable("a"), BrokerUnavailable("b"), EpochChanged("c")]
+    loop.faults = [StoreUnavailable("a: secret"), BrokerUnavailable("b: secret"), EpochChanged("c")]
     with capture_logs() as lines:
         loop.start()
         await until(lambda: loop.turns > 20)
-        assert "fails" in loop.health().detail
+        assert loop.health().detail in {f"The turning fails: {what}." for what in "abc"}
         loop.faults = []
         await until(lambda: loop.health().ok)
         await loop.stop()

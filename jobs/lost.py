@@ -1,0 +1,40 @@
+"""Which processes vanished without a goodbye: one rule for workers, whose lease ran out, and for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.broker.process import Known
+from jobs.roster import Worker
+from jobs.snapshot import ProcessFigures, ProcessKind
+
+QUIET_MS = 9_000
+"""Who has said nothing for so long is lost; processes speak every five seconds, workers more often with their lease."""
+
+
+def lost(processes: Sequence[Known], workers: Sequence[Worker], at_ms: int) -> list[ProcessFigures]:
+    """Return who vanished without a goodbye, the last one first.
+
+    A worker that has a lease is there. A process of the same kind that began on the same host since then has taken the
+    place of one that vanished: it was started again.
+    """
+    heard = [one for one in processes if at_ms - one.figures.seen_ms <= QUIET_MS]
+    there = {(ProcessKind.WORKER, worker.host, worker.pid) for worker in workers} | {_place(one) for one in heard}
+    vanished = {_place(one): one.figures for one in sorted(processes, key=_seen_ms) if _place(one) not in there}
+    found = []
+    for figures in sorted(vanished.values(), key=lambda one: one.seen_ms, reverse=True):
+        for one in heard:
+            if _place(one)[:2] == (figures.kind, figures.host) and one.since_ms > figures.seen_ms:
+                heard.remove(one)
+                break
+        else:
+            found.append(figures)
+    return found
+
+
+def _place(one: Known) -> tuple[ProcessKind, str, int]:
+    return one.figures.kind, one.figures.host, one.figures.pid
+
+
+def _seen_ms(one: Known) -> int:
+    return one.figures.seen_ms
