@@ -14,6 +14,9 @@ _OURS = ("api", "jobs")
 _QUIET = ("asyncio", "aiosqlite", "tortoise", "saq", "uvicorn", "uvicorn.access", "uvicorn.error")
 """Libraries whose warnings matter and whose information does not."""
 
+_REPETITIVE = ("asyncpg.pool",)
+"""Those that say the same every few seconds while a server is away."""
+
 
 def set_up(process: str, *, level: str, json: bool) -> None:
     """Send this process's log, and that of the libraries, to stderr. `process` names it on every line.
@@ -52,6 +55,8 @@ def set_up(process: str, *, level: str, json: bool) -> None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
+    for name in _REPETITIVE:
+        logging.getLogger(name).filters[:] = [_in_one_line]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -63,6 +68,15 @@ def set_up(process: str, *, level: str, json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     sys.excepthook = _log_crash
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Leave the stack out."""
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}: {error}", ()
+        record.exc_info = None
+    return True
 
 
 def _to_json(event: EventDict, **_options: object) -> str:
