@@ -64,13 +64,13 @@ _QUEUES = (
     _gauge("queue_dead_letters", "Jobs that are dead now, counted up to 10,000.", *_QUEUE),
 )  # fmt: skip
 _WORKERS = (
-    _gauge("worker_up", "Whether a worker that holds a lease answers.", *_WORKER),
+    _gauge("worker_up", "Whether a worker answers; 0 for two minutes where one is lost.", *_WORKER),
     _gauge("workers", "Workers that answer."),
     _gauge("worker_tasks_active", "Jobs that a worker holds.", *_WORKER),
     _gauge("worker_slots", "Jobs that a worker may run at a time.", *_WORKER),
 )
 _PROCESSES = (
-    _gauge("process_up", "Whether a process says that it is alive.", *_PROCESS),
+    _gauge("process_up", "Whether a process says that it is alive; 0 for two minutes where one is lost.", *_PROCESS),
     _gauge("process_cpu_cores", "Processor cores that a process uses.", *_PROCESS),
     _gauge("process_memory_bytes", "Resident memory of a process.", *_PROCESS),
     _gauge("process_loop_lag_seconds", "How late the event loop of a process was at most, lately.", *_PROCESS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from api.metrics.sheet import Sheet
 from jobs.snapshot import ProcessFigures, Snapshot
@@ -34,8 +34,13 @@ _RECORDER = {
 }
 
 
-def show_snapshot(sheet: Sheet, now: Snapshot, busy: Set[str] | None) -> None:
-    """Put in what the collectors found. `busy` are the queues in which something happened lately; None: not known."""
+def show_snapshot(
+    sheet: Sheet, now: Snapshot, *, busy: Set[str] | None = None, lost: Sequence[ProcessFigures] = ()
+) -> None:
+    """Put in what the collectors found.
+
+    `busy` are the queues in which something happened lately; None: not known. `lost` are processes that vanished.
+    """
     for names, section in ((_DATABASE, now.database), (_REDIS, now.redis), (_RECORDER, now.recorder)):
         for name, figure in names.items():
             sheet.put(f"queueql_{name}", None if section is None else getattr(section, figure))
@@ -48,8 +53,12 @@ def show_snapshot(sheet: Sheet, now: Snapshot, busy: Set[str] | None) -> None:
     made = [one.backups for one in processes if one.backups is not None]
     sheet.put("queueql_backup_every_seconds", min((one.every_s for one in made), default=None))
     sheet.put("queueql_backup_failing", any(one.failing for one in made) if made else None)
-    for one in {(one.kind, one.host, one.pid): one for one in sorted(processes, key=_seen)}.values():
-        _show_process(sheet, one)
+    gone = {_place(one) for one in lost}
+    for place, one in {_place(one): one for one in sorted(processes, key=_seen)}.items():
+        if place not in gone:
+            _show_process(sheet, one)
+    for kind, host, pid in sorted(gone):
+        sheet.put("queueql_process_up", 0, kind, host, pid)
 
 
 def _seen(process: ProcessFigures) -> int:
@@ -57,7 +66,7 @@ def _seen(process: ProcessFigures) -> int:
 
 
 def _show_process(sheet: Sheet, one: ProcessFigures) -> None:
-    labels = one.kind.lower(), one.host, one.pid
+    labels = _place(one)
     sheet.put("queueql_process_up", 1, *labels)
     sheet.put("queueql_process_cpu_cores", one.cpu, *labels)
     sheet.put("queueql_process_memory_bytes", one.memory_bytes, *labels)
@@ -71,6 +80,10 @@ def _show_process(sheet: Sheet, one: ProcessFigures) -> None:
     sheet.put("queueql_database_queries_total", one.pool.queries, *labels)
     sheet.put("queueql_database_slow_queries_total", one.pool.slow_queries, *labels)
     sheet.put("queueql_database_query_average_seconds", _seconds(one.pool.average_query_ms), *labels)
+
+
+def _place(process: ProcessFigures) -> tuple[str, str, int]:
+    return process.kind.lower(), process.host, process.pid
 
 
 def _seconds(ms: float | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Set
+from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
 from typing import Any
 
 import structlog
@@ -19,12 +19,15 @@ from jobs.errors import QueueQLError
 from jobs.lookout import Lookout
 from jobs.patience import Patience
 from jobs.recent import Recent
+from jobs.snapshot import ProcessFigures
 from jobs.viewer import SYSTEM
 
 log = structlog.get_logger(__name__)
 
 SOURCE_S = 6.0
 """How long a source may take; what it has to say is missing then. A snapshot gives its own sources five seconds."""
+LOST_S = 5.0
+"""How long it is waited for who vanished."""
 BACKUPS = 10
 """The newest backups, among which the latest that was restored on trial is looked for."""
 
@@ -76,7 +79,15 @@ class Scrape:
         show_workers(sheet, roll)
 
     async def _snapshot(self, sheet: Sheet) -> None:
-        show_snapshot(sheet, await self._client.queries.health.now(SYSTEM), self._busy)
+        now, lost = await asyncio.gather(self._client.queries.health.now(SYSTEM), self._lost())
+        show_snapshot(sheet, now, busy=self._busy, lost=lost)
+
+    async def _lost(self) -> Sequence[ProcessFigures]:
+        try:
+            async with asyncio.timeout(LOST_S):
+                return (await self._client.fleet.roll.get()).lost
+        except (QueueQLError, TimeoutError):  # the other figures are wanted all the same
+            return ()
 
     async def _totals(self, sheet: Sheet) -> None:
         self._busy = await self._client.queries.metric.queues(SYSTEM)

@@ -10,7 +10,7 @@ from jobs.probe import Health
 from jobs.queries import Backup
 from jobs.queue_health import QueueHealth, QueueStatus
 from jobs.roster import Worker
-from jobs.snapshot import QUEUES_MAX
+from jobs.snapshot import QUEUES_MAX, ProcessKind
 from jobs.version import version
 
 _HEALTHY = {QueueStatus.HEALTHY: 1.0, QueueStatus.DEGRADED: 0.5, QueueStatus.UNHEALTHY: 0.0}
@@ -45,13 +45,19 @@ def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth], busy: S
 
 
 def show_workers(sheet: Sheet, roll: Roll) -> None:
-    """Put in the workers that hold a lease. Of two sessions of one process it is the newer one that counts."""
+    """Put in the workers that hold a lease, and those that are lost.
+
+    Of two sessions of one process it is the newer one that counts.
+    """
     sheet.put("queueql_workers", sum(roll.answers(worker) for worker in roll.workers))
     for worker in {(worker.host, worker.pid): worker for worker in sorted(roll.workers, key=_age)}.values():
         labels = worker.host, worker.pid
         sheet.put("queueql_worker_up", roll.answers(worker), *labels)
         sheet.put("queueql_worker_tasks_active", worker.active, *labels)
         sheet.put("queueql_worker_slots", worker.concurrency, *labels)
+    for one in roll.lost:
+        if one.kind is ProcessKind.WORKER:
+            sheet.put("queueql_worker_up", 0, one.host, one.pid)
 
 
 def show_backups(sheet: Sheet, newest: Sequence[Backup]) -> None:

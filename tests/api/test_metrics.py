@@ -14,9 +14,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from api.metrics.catalogue import CATALOGUE
+from api.metrics.figures import show_snapshot
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
-from api.metrics.system import show_queues
+from api.metrics.system import show_queues, show_workers
 from jobs.broker import Vitals, keys
 from jobs.broker.process import Processes
 from jobs.client import Client
@@ -31,7 +32,15 @@ from jobs.queue_health import QueueFacts, judge
 from jobs.recent import Recent
 from jobs.rollup import Figures
 from jobs.services.herald import Herald
-from jobs.snapshot import QUEUES_MAX, BackupFigures, ProcessFigures, ProcessKind
+from jobs.snapshot import (
+    QUEUES_MAX,
+    BackupFigures,
+    ProcessFigures,
+    ProcessKind,
+    ProcessSection,
+    ProcessTotal,
+    Snapshot,
+)
 from jobs.store import Backup
 from jobs.store.totals import STALE_MS
 from tests import promtool
@@ -51,6 +60,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.recent.KEPT_S", 0.0)
     monkeypatch.setattr("jobs.probe.EVERY_S", 0.0)
+    monkeypatch.setattr("jobs.queue_health.UNSERVED_S", -1.0)
 
 
 async def text(caller: Caller, accept: str = "") -> str:
@@ -203,13 +213,15 @@ async def test_a_source_that_never_answers_bounds_nobody_else(
     async def never() -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("api.metrics.scrape.SOURCE_S", 0.2)
+    monkeypatch.setattr("api.metrics.scrape.SOURCE_S", 1.0)
+    monkeypatch.setattr("api.metrics.scrape.LOST_S", 0.2)
     monkeypatch.setattr("jobs.probe.ASK_S", 0.2)
     monkeypatch.setattr(client.fleet, "roll", Recent(never))
     async with asyncio.timeout(3):
         samples = await scrape(api)
     assert (value(samples, "up", component="workers"), value(samples, "up", component="store")) == (0, 1)
     assert value(samples, "worker_slots", hostname="test", pid="1") is None
+    assert value(samples, "redis_up") == 1
 
 
 async def test_who_may_read_them(anonymous: Caller, reader: Caller, serve: Serve, client: Client) -> None:
@@ -341,6 +353,28 @@ async def test_scheduled_backups_are_seen_before_there_is_one(api: Caller, clien
     assert [value(await scrape(api), name) for name in names] == [60, 0]
     await processes.say("leader", process(3, BackupFigures(every_s=60, failing=True)), for_s=60)
     assert [value(await scrape(api), name) for name in names] == [60, 1]
+
+
+def test_what_is_lost_is_shown_as_down() -> None:
+    def process(kind: ProcessKind, pid: int) -> ProcessFigures:
+        return ProcessFigures(kind=kind, host="h", pid=pid, version="0", started_ms=0, seen_ms=0)
+
+    lost = [process(ProcessKind.SERVICES, 1), process(ProcessKind.WORKER, 2)]
+    there = (*lost[:1], process(ProcessKind.SERVICES, 3))  # what it said last holds for a moment longer
+    total = ProcessTotal(count=2, cpu=None, memory_bytes=None, loop_lag_ms=None)
+    sheet = Sheet()
+    show_snapshot(sheet, Snapshot(at_ms=0, took_ms=0, processes=ProcessSection(total=total, each=there)), lost=lost)
+    show_workers(sheet, Roll(0, [], [], [], {}, None, lost=lost))
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value for family in sheet.families() for sample in family.samples
+    }
+    assert shown == {
+        ("queueql_process_up", "services", "h", "1"): 0,
+        ("queueql_process_up", "worker", "h", "2"): 0,
+        ("queueql_process_up", "services", "h", "3"): 1,
+        ("queueql_worker_up", "h", "2"): 0,
+        ("queueql_workers",): 0,
+    }
 
 
 async def test_backups(api: Caller, client: Client) -> None:
