@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.system.fleet import Fleet, enqueue, until_state
 from tests.system.product import TOKEN, Api
-from tests.wait import until
+from tests.wait import eventually, until
 
 RED_S = 15.0
 GREEN_S = 20.0
@@ -73,6 +74,11 @@ class Watch:
                 return body
             assert time.monotonic() < deadline, body
             await asyncio.sleep(0.1)
+
+    async def says(self, component: str, words: str) -> bool:
+        """Tell whether these words are said about a component, which is red."""
+        part = (await self.get("/health"))[1]["components"][component]
+        return words in part["detail"] and not part["ok"]
 
     async def metrics(self) -> dict[str, str]:
         """What /metrics says of the components."""
@@ -209,22 +215,28 @@ async def _recorder_and_loop_of_worker(api: Api, watch: Watch, fleet: Fleet, url
 
 
 async def _services_and_worker(api: Api, watch: Watch, fleet: Fleet) -> None:
-    with frozen(fleet.processes["services"].pid, fleet.processes["worker"].pid):
-        assert _red(await watch.until("workers", ok=False)) <= {"workers", "services"}
-        job = await enqueue(api, "begin", file=str(fleet.folder / "after"))
-        said = await watch.until("queues", ok=False, spared_s=UNSERVED_S)
-        assert "do not move" in said["components"]["queues"]["detail"]
-        assert "A worker was lost" in said["components"]["workers"]["detail"]  # its lease has ended
-        status, queues = await watch.get("/health/queues")
-        assert (status, queues["queues"][0]["faults"][0]["code"]) == (503, "NO_WORKER")
-        assert _red(await watch.until("services", ok=False)) == {"services", "workers", "queues"}
-        assert (await watch.get("/readyz"))[0] == 200  # the API takes jobs all the same
-        shown = await watch.metrics()
-        assert shown['queueql_queue_healthy{queue="default"}'] == "0.0"
-        assert shown['queueql_up{component="services"}'] == "0.0"
-        assert "1.0" not in [number for name, number in shown.items() if name.startswith("queueql_worker_up")]
+    with frozen(fleet.processes["worker"].pid):
+        with frozen(fleet.processes["services"].pid):
+            job = await _nobody_works(api, watch, fleet)
+        await eventually(partial(watch.says, "workers", "A worker was lost"), within_s=GREEN_S)
     await until_state(api, job, "COMPLETED", GREEN_S)
     await watch.until("workers", ok=True)
+
+
+async def _nobody_works(api: Api, watch: Watch, fleet: Fleet) -> str:
+    assert _red(await watch.until("workers", ok=False)) <= {"workers", "services"}
+    job = await enqueue(api, "begin", file=str(fleet.folder / "after"))
+    said = await watch.until("queues", ok=False, spared_s=UNSERVED_S)
+    assert "do not move" in said["components"]["queues"]["detail"]
+    status, queues = await watch.get("/health/queues")
+    assert (status, queues["queues"][0]["faults"][0]["code"]) == (503, "NO_WORKER")
+    assert _red(await watch.until("services", ok=False)) == {"services", "workers", "queues"}
+    assert (await watch.get("/readyz"))[0] == 200  # the API takes jobs all the same
+    shown = await watch.metrics()
+    assert shown['queueql_queue_healthy{queue="default"}'] == "0.0"
+    assert shown['queueql_up{component="services"}'] == "0.0"
+    assert "1.0" not in [number for name, number in shown.items() if name.startswith("queueql_worker_up")]
+    return job
 
 
 async def _event_loops(watch: Watch, fleet: Fleet) -> None:
