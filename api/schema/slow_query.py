@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import strawberry
 
 from api.context import Info
+from api.schema.enqueue_input import input_path
 from api.schema.error import UserError, user_error
 from jobs.errors import RequestError
 from jobs.queries import SlowQuery as Slow
@@ -92,5 +93,5 @@ class SlowQueryMutation:
         try:
             cleared = await info.context.client.commands.slow_query.clear(info.context.viewer, input.fingerprint)
         except RequestError as error:
-            return SlowQueriesClearPayload(user_errors=[user_error(error, [])])
+            return SlowQueriesClearPayload(user_errors=[user_error(error, input_path(error))])
         return SlowQueriesClearPayload(cleared=cleared)

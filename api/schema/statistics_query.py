@@ -66,10 +66,11 @@ def groups(root: strawberry.Parent[Answer]) -> list[Told]:
 async def bottlenecks(root: strawberry.Parent[Answer], info: Info) -> list[records.Bottleneck]:
     """The slowest, the most failing and the most changed tasks: three of each at most, the worst first.
 
-    Change is against the window of the same length before.
+    They are those of the queue, or the task, that was asked for. Change is against the window of the same length
+    before.
     """
     context = info.context
-    return await context.client.queries.statistics.bottlenecks(context.viewer, root.report, root.asked.queue)
+    return await context.client.queries.statistics.bottlenecks(context.viewer, root.report, root.asked)
 
 
 async def oldest_wait(root: strawberry.Parent[Answer], info: Info) -> timedelta | None:
@@ -230,7 +231,7 @@ class StatisticsQuery:
 
     @strawberry.field(graphql_type=QueueAt | None)
     async def queue_at(self, info: Info, name: str, at: datetime) -> QueueMoment | None:
-        """How many jobs a queue had at a past moment; null where it never had one.
+        """How many jobs a queue had at a past moment; null where it never had one, and before statistics began.
 
         Args:
             name: Its name.

@@ -12,6 +12,7 @@ from jobs.commands.gate import command
 from jobs.commands.parts import Parts
 from jobs.errors import InvalidOption, NotFound
 from jobs.job import FINAL, State
+from jobs.name import check_names
 from jobs.retention import DAY_S, KEEP_MAX_S, Kind, Policy, Standing, check, check_clocks, grace_ms
 from jobs.viewer import Permission, Viewer
 
@@ -50,8 +51,9 @@ class RetentionCommands:
     async def remove(self, _viewer: Viewer, kind: Kind, queue: str = "") -> Standing:
         """Remove a policy that was set; returns the one that is in force instead.
 
-        Raises Forbidden, NotFound where none was set, StoreUnavailable.
+        Raises Forbidden, InvalidOption, NotFound where none was set, StoreUnavailable.
         """
+        check_names(queue=queue or None)
         if not await self._parts.store.retention.remove(kind, queue):
             whose = f'the queue "{queue[:128]}"' if queue else "all queues"
             raise NotFound(f"No policy for {kind} of {whose} was set.", path=("kind",))

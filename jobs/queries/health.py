@@ -7,6 +7,7 @@ import msgspec
 from jobs.clock import Clock
 from jobs.errors import InvalidOption
 from jobs.metric import Difference, SeriesPoint, SeriesRequest, compare
+from jobs.name import check_names
 from jobs.page import Page, PageRequest
 from jobs.recent import Recent
 from jobs.snapshot import Snapshot
@@ -64,9 +65,12 @@ class HealthQueries:
     async def series(self, viewer: Viewer, asked: SeriesRequest) -> list[SeriesPoint]:
         """Return a figure over time; steps in which it is not known are left out.
 
-        Raises Forbidden, InvalidOption for more than 1,000 steps, StoreUnavailable.
+        Raises Forbidden, InvalidOption, also for more than 1,000 steps, StoreUnavailable.
         """
         authorise(viewer, Permission.READ)
+        check_names(queue=asked.queue)
+        if asked.since_ms >= asked.until_ms:
+            raise InvalidOption("`range` must begin before it ends.", path=("range",))
         if asked.step_ms < STEP_MIN_MS:
             raise InvalidOption("`step` must be a second or more.", path=("step",))
         if asked.until_ms - asked.since_ms > POINTS_MAX * asked.step_ms:

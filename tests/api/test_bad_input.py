@@ -90,6 +90,18 @@ async def test_bad_values_at_every_place(published: Client, viewer: Viewer, shar
     assert wrong == []
 
 
+@pytest.mark.parametrize("dialect", ["postgres"])
+async def test_a_nul_character_is_no_fault_at_any_place(published: Client, viewer: Viewer) -> None:
+    runnable = build(registry.definitions())
+    texts = ["a\0b", *(node_id(kind, "a:\0b") for kind in ("Job", "Task", "Worker", "Attempt", "QuarantineRecord"))]
+    wrong = []
+    for spot in spots(runnable.schema):
+        for value in texts if spot.kind in ("String", "ID", "Cursor", "JSON") else ():
+            result = await outcome(published, viewer, runnable, spot, value)
+            wrong += [f"{spot} {value!r}: {fault}" for fault in faults_of(result)]
+    assert wrong == []
+
+
 JOBS = """
 query ($where: JobWhere, $first: Int, $after: Cursor) {
   jobs(where: $where, first: $first, after: $after) {nodes {id}}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobs.client import Client
 from tests.api.caller import Caller
 
 LIST = "{slowQueries {fingerprint sql count total worst worstAt lastAt process}}"
 CLEAR = """
 mutation ($fingerprint: String) {
-  slowQueriesClear(input: {fingerprint: $fingerprint}) { cleared userErrors { code } }
+  slowQueriesClear(input: {fingerprint: $fingerprint}) { cleared userErrors { code field } }
 }
 """
 
@@ -27,6 +29,16 @@ async def test_admins_read_and_clear(api: Caller, client: Client) -> None:
     assert (await api.data(LIST))["slowQueries"][0]["sql"] == "SELECT 'fast'"
     assert (await api.data(CLEAR))["slowQueriesClear"] == {"cleared": len(found) - 1, "userErrors": []}
     assert (await api.data(LIST))["slowQueries"] == []
+
+
+@pytest.mark.parametrize("fingerprint", ["", "a\0b"])
+async def test_no_statement_is_meant_by_what_no_fingerprint_is(api: Caller, client: Client, fingerprint: str) -> None:
+    client.store.slow.notice("SELECT 'slow'", 7_000.0)
+    await client.store.slow.flush()
+    refused = (await api.data(CLEAR, fingerprint=fingerprint))["slowQueriesClear"]
+    assert (refused["cleared"], refused["userErrors"][0]["code"]) == (None, "INVALID_OPTION")
+    assert refused["userErrors"][0]["field"] == "fingerprint"
+    assert len(await client.store.slow.worst()) >= 1
 
 
 async def test_others_do_not(reader: Caller, client: Client) -> None:

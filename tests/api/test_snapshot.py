@@ -146,6 +146,8 @@ async def test_a_figure_is_followed_over_time(reader: Caller, client: Client) ->
         ({"step": "PT0.5S"}, "a second or more"),
         ({"step": "PT43S"}, "more than 1,000 steps"),
         ({"range": {"until": range_["until"]}}, "`range.from` must be given"),
+        ({"range": {"from": range_["until"], "until": range_["from"]}}, "begin before it ends"),
+        ({"range": {"from": range_["from"], "until": range_["from"]}}, "begin before it ends"),
         ({"metric": "REDIS_KEYS", "queue": "a"}, "leave `queue` out"),
     ):
         (error,) = await reader.errors(document, **(asked | wrong))

@@ -106,6 +106,11 @@ async def test_filters_and_both_groups(api: Caller) -> None:
     assert [(one["queue"], one["task"], one["accepted"]) for one in both] == [
         ("a", "changing", "24"), ("a", "slow", "12"), ("b", "failing", "12")
     ]  # fmt: skip
+    (changed, *_) = (await api.data(REPORT, window="PT1H", task="changing"))["statistics"]["bottlenecks"][::-1]
+    assert (changed["kind"], changed["task"]) == ("MOST_CHANGED", "changing")
+    for narrowed, tasks in (({"task": "slow"}, {"slow"}), ({"task": "no"}, set()), ({"queue": "b"}, {"failing"})):
+        found = (await api.data(REPORT, window="PT1H", **narrowed))["statistics"]["bottlenecks"]
+        assert {one["task"] for one in found} == tasks
     none = (await api.data(REPORT, window="PT3H", queue="none", groupBy="TASK"))["statistics"]
     assert (none["total"]["successRate"], none["total"]["run"]["p95"], none["groups"]) == (None, None, [])
     nested = await api.data('{ queue(name: "b") { statistics(window: "PT3H") { accepted task } } }')
@@ -139,13 +144,18 @@ async def test_a_queue_at_a_past_moment(api: Caller, published: Any) -> None:
     tale.at_ms += 1_200_000
     await Story(published.store).record(tale.completed())
     ask = 'query ($at: DateTime!) { queueAt(name: "past", at: $at) { at precision counts { queued active } } }'
-    seen = []
+    seen: list[tuple[int, int, str] | None] = []
     for ago_s in (3_700, 3_000, 1_800, 600):
         at = datetime.fromtimestamp(began_ms / 1000 - ago_s).astimezone()
         found = (await api.data(ask, at=at.isoformat()))["queueAt"]
+        if found is None:
+            seen.append(None)
+            continue
         assert timedelta(0) <= at - moment(found["at"]) < timedelta(minutes=1)
         seen.append((found["counts"]["queued"], found["counts"]["active"], found["precision"]))
-    assert seen == [(0, 0, "MINUTE"), (1, 0, "MINUTE"), (0, 1, "MINUTE"), (0, 0, "MINUTE")]
+    assert seen == [None, (1, 0, "MINUTE"), (0, 1, "MINUTE"), (0, 0, "MINUTE")]
+    for long_ago in ("1970-01-01T00:00:00Z", "2000-01-01T00:00:00Z"):
+        assert (await api.data(ask, at=long_ago))["queueAt"] is None
     unknown = await api.data('{ queueAt(name: "no", at: "2026-01-01T00:00:00Z") { at } }')
     assert unknown["queueAt"] is None
 
@@ -169,13 +179,36 @@ async def test_who_waits_longest(api: Caller) -> None:
         ({"window": "PT1H", "range": {"from": "2026-01-01T00:00:00Z"}}, "not both"),
         ({"range": {"from": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}}, "before it ends"),
         ({"window": "PT0S"}, "before it ends"),
-        ({"range": {"from": "1960-01-02T00:00:00Z"}}, "after 1970"),
+        ({"range": {"from": "1960-01-02T00:00:00Z"}}, "1970 or later"),
+        ({"range": {"until": "9999-12-31T23:59:59.999Z"}}, "a year ahead"),
+        ({"range": {"from": "9999-01-01T00:00:00Z", "until": "9999-12-31T23:59:59.999Z"}}, "a year ahead"),
         ({"window": "P3000D"}, "five years"),
     ],
 )
 async def test_windows_that_make_no_sense(api: Caller, variables: dict[str, Any], message: str) -> None:
     (error,) = await api.errors(REPORT, **variables)
     assert (message in error["message"], error["extensions"]["code"]) == (True, "INVALID_OPTION")
+
+
+AT = '"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+@pytest.mark.parametrize(
+    ("field", "argument"),
+    [
+        ("statistics(queue: $name) { from }", "queue"),
+        ("statistics(task: $name) { from }", "task"),
+        ("statisticsSeries(step: HOUR, queue: $name) { from }", "queue"),
+        ("statisticsSeries(step: HOUR, task: $name) { from }", "task"),
+        (f"queueAt(name: $name, at: {AT}) {{ at }}", "name"),
+        (f'snapshotSeries(metric: QUEUE_WAITING, range: {{from: {AT}}}, step: "P30D", queue: $name) {{ at }}', "queue"),
+    ],
+)
+async def test_a_name_that_nothing_can_have_is_refused(api: Caller, field: str, argument: str, name: str) -> None:
+    (error,) = await api.errors(f"query ($name: String!) {{ {field} }}", name=name)
+    assert (error["extensions"]["code"], error["extensions"].get("argument")) == ("INVALID_OPTION", [argument])
+    assert error["message"].startswith(f"`{argument}` ")
 
 
 async def test_series_and_moments_have_bounds(api: Caller) -> None:
