@@ -51,7 +51,7 @@ _JOBS = (
     _counter("task_snoozed", "Attempts that asked to be run again later.", *_TASK),
     _counter("task_released", "Attempts that a stopping worker gave back.", *_TASK),
     _counter("task_cpu_seconds", "Processor time of the attempts of which it is known.", *_TASK),
-    _histogram("task_runtime_seconds", "How long attempts ran.", *_TASK),
+    _histogram("task_runtime_seconds", "How long attempts ran, without those that were lost.", *_TASK),
     _histogram("task_wait_seconds", "How long attempts waited, from when they could begin to their start.", *_TASK),
     _gauge("jobs_stuck", "Jobs that are stuck now, and are about to be rescued.", "reason"),
 )

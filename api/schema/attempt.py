@@ -112,7 +112,12 @@ class Attempt(Node):
     duration: timedelta | None = strawberry.field(resolver=attempt_duration)
     """How long it took; null while it runs."""
     cpu_time: timedelta | None = strawberry.field(resolver=attempt_cpu_time)
-    """How much processor time it took; null where that is not known, as while it runs or where its worker was lost."""
+    """How much processor time it took; null where that is not known, as while it runs or where its worker was lost.
+
+    Of an `async def` task these are the steps of its own coroutine, without the asyncio tasks, threads and subprocesses
+    that it starts; of a `def` task it is its thread, without others and subprocesses; of one with
+    `isolation="process"` it is its process with all threads, without subprocesses.
+    """
     error: vocabulary.Failure | None = strawberry.field(graphql_type=Failure | None)
     """Why it failed."""
 

@@ -96,19 +96,19 @@ def throughput(root: strawberry.Parent[Told]) -> float:
 def wait(root: strawberry.Parent[Told]) -> Durations:
     """How long attempts waited: from when they could begin to their start.
 
-    The first one of a job could begin when the job was enqueued, retried by hand, or scheduled to run, though Redis was
-    away; a later one when its backoff was over, or the job was given back or put back.
+    The first one of a job could begin when the job was enqueued, retried by hand, or scheduled to run, whoever was away
+    then; a later one when its backoff was over, or the job was given back or put back.
     """
     return Durations(root.figures.wait_ms, root.figures.waits)
 
 
 def run(root: strawberry.Parent[Told]) -> Durations:
-    """How long attempts ran, whatever their outcome; not those whose worker was lost, of which nobody knows it."""
+    """How long attempts ran, whatever their outcome; those that were lost are counted as `lost` alone."""
     return Durations(root.figures.run_ms, root.figures.runs)
 
 
 def cpu(root: strawberry.Parent[Told]) -> timedelta:
-    """Processor time of the attempts of which it is known, in all."""
+    """Processor time of the attempts of which it is known, in all; `Attempt.cpuTime` says what is counted."""
     return timedelta(microseconds=root.figures.cpu_us)
 
 

@@ -61,6 +61,13 @@ def burn_apart(seconds: float) -> None:
 
 
 @task(registry=registry, isolation="process")
+def burn_beside() -> None:
+    """Leave work to a program of its own."""
+    program = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-S", "-c", program], check=True)
+
+
+@task(registry=registry, isolation="process")
 async def who_async(ctx: Context) -> int:
     await ctx.progress(1, of=1)
     await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator
 from typing import Any
@@ -134,6 +135,36 @@ async def test_a_process_pays_for_all_that_it_did(works: Works) -> None:
     job_id = await works.push("burn_apart", args={"seconds": BUSY_S})
     await works.reach(job_id, State.COMPLETED)
     assert await cost_us(works, job_id) >= BUSY_S * 1e6
+
+
+async def test_nobody_pays_for_what_is_done_besides(works: Works) -> None:
+    @works.task()
+    async def delegates() -> None:
+        async def child() -> None:
+            burn(BUSY_S)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+        await asyncio.to_thread(burn, BUSY_S)
+
+    @works.task()
+    def threads() -> None:
+        thread = threading.Thread(target=burn, args=(BUSY_S,))
+        thread.start()
+        thread.join()
+
+    await works.start()
+    for job_id in [await works.push("delegates"), await works.push("threads")]:
+        await works.reach(job_id, State.COMPLETED)
+        assert await cost_us(works, job_id) < BUSY_S / 2 * 1e6
+
+
+async def test_a_process_does_not_pay_for_the_programs_that_it_starts(works: Works) -> None:
+    works.registry = registry
+    await works.start()
+    job_id = await works.push("burn_beside")
+    await works.reach(job_id, State.COMPLETED)
+    assert await cost_us(works, job_id) < 0.2 * 1e6
 
 
 async def test_a_stack_shows_the_task_only(works: Works) -> None:
