@@ -56,7 +56,7 @@ def sqlite_faults() -> Iterator[None]:
         why = _SQLITE.get(code)
         if why is None:
             raise
-        raise StoreUnavailable(f"The database does not answer: {why}.") from error
+        raise StoreUnavailable(f"The database does not answer, because {why}.") from error
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class WriterTurn:
             async with asyncio.timeout(wait_s):
                 await done.wait()
         except TimeoutError:
-            raise StoreUnavailable("The database does not answer: another process keeps it locked.") from None
+            raise StoreUnavailable("The database does not answer, because another process keeps it locked.") from None
         finally:
             if waiting.keep():
                 self._files = files
