@@ -36,6 +36,9 @@ async def test_a_killed_workers_job_runs_again_within_12_seconds(folder: Path) -
                     await asyncio.sleep(0.05)
                     found = (await api.execute(document, {"id": job["id"]}))["job"]
                     states = [attempt["state"] for attempt in found["attempts"]["nodes"]]
+            counted = "{ statistics { total { started lost run { count } } } }"
+            total = (await api.execute(counted))["statistics"]["total"]
+    assert total == {"started": "2", "lost": "1", "run": {"count": "1"}}
     assert found["state"] == "COMPLETED"
     assert found["crashes"] == 1
     assert found["result"] == 2

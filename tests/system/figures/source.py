@@ -40,7 +40,8 @@ _STATES = {
 _COUNTS = "SELECT queue, state, count(*) AS n FROM job GROUP BY queue, state"
 _ATTEMPTS = (
     "SELECT sum(CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END) AS processed,"
-    " sum(CASE WHEN state = 'FAILED' THEN 1 ELSE 0 END) AS failed, avg(finished_ms - started_ms) AS average"
+    " sum(CASE WHEN state = 'FAILED' THEN 1 ELSE 0 END) AS failed,"
+    " avg(CASE WHEN state <> 'LOST' THEN finished_ms - started_ms END) AS average"
     " FROM attempt WHERE finished_ms >= {since_ms:d}"
 )
 _OTHERS = (
