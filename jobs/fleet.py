@@ -140,7 +140,7 @@ class Fleet:
             services=[
                 one.figures
                 for one in processes
-                if one.figures.kind is ProcessKind.SERVICES and at_ms - one.figures.seen_ms <= QUIET_MS
+                if one.figures.kind is ProcessKind.SERVICES and one.holds and at_ms - one.figures.seen_ms <= QUIET_MS
             ],
             queues=queues,
             waiting_since=since,

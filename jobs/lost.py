@@ -15,10 +15,10 @@ QUIET_MS = 9_000
 def lost(processes: Sequence[Known], workers: Sequence[Worker], at_ms: int) -> list[ProcessFigures]:
     """Return who vanished without a goodbye, the last one first.
 
-    A worker that has a lease is there. A process of the same kind that began on the same host since then has taken the
-    place of one that vanished: it was started again.
+    A worker that has a lease is there, and nobody misses who ended in order, nor whom it replaced: a process of the
+    same kind that began on the same host since then has taken the place of one that vanished.
     """
-    heard = [one for one in processes if at_ms - one.figures.seen_ms <= QUIET_MS]
+    heard = [one for one in processes if one.ended or at_ms - one.figures.seen_ms <= QUIET_MS]
     there = {(ProcessKind.WORKER, worker.host, worker.pid) for worker in workers} | {_place(one) for one in heard}
     vanished = {_place(one): one.figures for one in sorted(processes, key=_seen_ms) if _place(one) not in there}
     found = []

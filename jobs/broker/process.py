@@ -15,13 +15,15 @@ _figures = msgspec.json.Decoder(ProcessFigures)
 
 
 class Known(NamedTuple):
-    """A process that has not said that it ended; two minutes after its word has run out it is forgotten."""
+    """A process; a few minutes after it ended, or its word has run out, it is forgotten."""
 
     figures: ProcessFigures
     since_ms: int
     """When it spoke first, by the clock of Redis; 0 where it never spoke for itself."""
     holds: bool
     """Whether what it said holds still."""
+    ended: bool = False
+    """It said that it ended."""
 
 
 class Processes:
@@ -46,7 +48,7 @@ class Processes:
         return [one.figures for one in await self.known() if one.holds]
 
     async def known(self) -> list[Known]:
-        """Return those too that have vanished: workers whose lease ran out, and who said nothing more.
+        """Return those too that have ended, and that have vanished: workers whose lease ran out, who said nothing more.
 
         Raises BrokerUnavailable.
         """
@@ -58,11 +60,11 @@ class Processes:
         }
         async with broker.client.pipeline(transaction=False) as pipeline:
             for process_id in ends:
-                pipeline.hmget(keys.process(process_id), ["seen", "since", "figures"])
+                pipeline.hmget(keys.process(process_id), ["seen", "since", "figures", "ended"])
             rows = await broker.ask(pipeline.execute())
         found = [
-            Known(said, int(since or 0), ends_ms > now_ms)
-            for ends_ms, (seen, since, text) in zip(ends.values(), rows, strict=True)
+            Known(said, int(since or 0), ends_ms > now_ms and not ended, ended is not None)
+            for ends_ms, (seen, since, text, ended) in zip(ends.values(), rows, strict=True)
             if text and (said := _read(seen, text)) is not None
         ]
         return sorted(found, key=lambda one: (one.figures.kind, one.figures.host, one.figures.pid))

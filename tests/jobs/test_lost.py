@@ -32,6 +32,9 @@ GONE = known(WORKER, 1, LONG_AGO_MS)
         ([known(SERVICES, 2, JUST_NOW_MS, since_ms=LONG_AGO_MS + 1)], [1]),
         ([known(WORKER, 1, JUST_NOW_MS)], []),  # it is back
         ([known(WORKER, 1, LONG_AGO_MS - 9)], [1]),  # what it said, and its lease
+        ([known(WORKER, 2, LONG_AGO_MS + 9, since_ms=LONG_AGO_MS + 1)._replace(ended=True)], []),  # and ended since
+        ([known(WORKER, 1, LONG_AGO_MS - 9)._replace(ended=True)], []),  # it was back, and ended
+        ([known(WORKER, 2, LONG_AGO_MS - 9)._replace(ended=True)], [1]),
         ([known(WORKER, 2, LONG_AGO_MS + 2), known(WORKER, 3, JUST_NOW_MS, since_ms=LONG_AGO_MS + 1)], [2]),
         ([known(WORKER, 2, LONG_AGO_MS - 1), known(WORKER, 3, JUST_NOW_MS, since_ms=LONG_AGO_MS + 1)], [2]),
         ([known(SERVICES, 9, AT_MS - 9_001), known(SERVICES, 8, AT_MS - 9_000)], [9, 1]),

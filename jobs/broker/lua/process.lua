@@ -4,8 +4,12 @@
 local id, for_ms, figures = request[1], request[2], request[3]
 local key = P .. 'process:' .. id
 if for_ms == 0 then
-  redis.call('DEL', key)
-  redis.call('ZREM', P .. 'processes', id)
+  -- It is remembered for longer than whose place it took, who would be missed again otherwise.
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'ended', 1)
+    redis.call('PEXPIRE', key, 2 * LOST_MS)
+    redis.call('ZADD', P .. 'processes', now + LOST_MS, id)
+  end
 else
   redis.call('HSET', key, 'seen', now, 'figures', figures)
   redis.call('HSETNX', key, 'since', now)

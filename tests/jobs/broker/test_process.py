@@ -55,9 +55,11 @@ async def test_who_says_nothing_more_is_gone(broker: Broker, redis_client: redis
     async with asyncio.timeout(10):
         while [one.pid for one in await processes.all()] != [3]:
             await asyncio.sleep(0.02)
-    assert [(one.figures.pid, one.holds) for one in await processes.known()] == [(1, False), (3, True)]
+    said = [(one.figures.pid, one.holds, one.ended) for one in await processes.known()]
+    assert said == [(1, False, False), (2, False, True), (3, True, False)]
     long_ago_ms = await broker.now_ms() - 120_000
-    await redis_client.zadd(keys.PROCESSES, {"dies": long_ago_ms})
+    await redis_client.zadd(keys.PROCESSES, {"dies": long_ago_ms, "ends": long_ago_ms})
+    await redis_client.delete(keys.process("ends"))
     await processes.say("stays", figures(pid=3), for_s=60)
     assert await redis_client.zrange(keys.PROCESSES, 0, -1) == [b"stays"]
     assert 120_000 < await redis_client.pttl(keys.process("stays")) <= 180_000
