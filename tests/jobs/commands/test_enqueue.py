@@ -134,7 +134,7 @@ async def test_a_job_is_accepted_while_redis_is_away(
         with pytest.raises(BrokerUnavailable):
             await enqueue(client, "fleeting")
         await until(lambda: client.pusher.left)
-        assert [ok for name, ok, _ in await client.health() if name == "broker"] == [False]
+        assert [one.ok for one in await client.health() if one.component == "broker"] == [False]
     finally:
         redis_server.start()
 
