@@ -33,6 +33,11 @@ class Span(IntEnum):
         period_ms = _PERIOD_MS[self]
         return at_ms - at_ms % period_ms if period_ms else 0
 
+    def until(self, at_ms: int) -> int:
+        """Return until when rows count since the same moment as that of this one."""
+        period_ms = _PERIOD_MS[self]
+        return self.since(at_ms) + period_ms if period_ms else 1 << 62
+
 
 _PERIOD_MS = {Span.MINUTE: Span.HOUR.ms, Span.HOUR: Span.DAY.ms, Span.DAY: 0}
 

@@ -27,14 +27,17 @@ log = structlog.get_logger(__name__)
 PAGES = 2_000
 """What is in the log only is carried over when it has grown by so many pages."""
 PAGES_MAX = 16_000
-"""With a log of so many pages, 64 MB, writers now and then wait for readers to leave it: `READERS_MS` at most."""
+"""With a log of so many pages, 64 MB, writers now and then wait for readers to leave it."""
 HOLDS_S = (0.005, 0.005, 0.010, 0.020, 0.040)
 """For how long each step keeps writers out at most: a sync of the disk that takes longer goes on beside them.
 
 Those who write meanwhile make the next step necessary. It has less to copy and to sync, and a busy machine more time.
 """
-READERS_MS = 40
+READERS_MS, READERS_MOST_MS = 40, 1_000
+"""For how long: longer, the longer the log. Readers that overlap and take longer than that let it grow on."""
 READERS_EVERY_S = 1.0
+PAGES_LONG = 4 * PAGES_MAX
+"""A log of so many pages is worth a warning: a reader never ends, or whoever carries it over stands still."""
 LOOK_EVERY_S = 0.05
 FAULT_PAUSE_S = 1.0
 
@@ -77,6 +80,7 @@ class Checkpointer:
         self._known = Length(b"", 0)
         self._restarted_at = -READERS_EVERY_S
         self._has_fault = False
+        self._is_long = False
 
     def start(self) -> None:
         """Look after commits from now on."""
@@ -92,7 +96,7 @@ class Checkpointer:
         """Look once more after the last commit, and no more then. Stopping twice does nothing."""
         self._stopping.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])  # whoever is cancelled here may come again
 
     async def _run(self) -> None:
         while self._committed:
@@ -110,6 +114,11 @@ class Checkpointer:
 
     async def _look(self) -> None:
         length = await asyncio.to_thread(measure, self._database)
+        if length.pages < PAGES_LONG:
+            self._is_long = False
+        elif not self._is_long:
+            self._is_long = True
+            log.warning("store.long_log", pages=length.pages, reason="A reader stays, or a process holds the log.")
         known = self._known.pages if self._known.salts == length.salts else 0
         if length.pages - known >= PAGES:
             # Where there is no file none is made, and the first statement fails.
@@ -146,6 +155,8 @@ class Checkpointer:
         now_s = asyncio.get_running_loop().time()
         if length.pages > PAGES_MAX and now_s - self._restarted_at >= READERS_EVERY_S:
             self._restarted_at = now_s
+            wait_ms = min(READERS_MOST_MS, READERS_MS * length.pages // PAGES_MAX)
+            await connection.execute_fetchall(f"PRAGMA busy_timeout={wait_ms}")
             async with self._alone():
                 await _checkpoint(connection, "RESTART")
 

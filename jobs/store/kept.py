@@ -38,7 +38,8 @@ async def read_kept(reader: Reader) -> Kept:
     if hours_ms == row["day_ms"]:
         hours_ms = 0
     minutes_ms = _whole(Span.MINUTE, row["minute_ms"])
-    if hours_ms == 0 and Span.HOUR.since(minutes_ms) == row["day_ms"] and not row["earlier"]:
+    is_first = minutes_ms == row["minute_ms"] and not row["earlier"]
+    if hours_ms == 0 and is_first and Span.HOUR.since(minutes_ms) == row["day_ms"]:
         minutes_ms = 0
     return Kept(minutes_ms, hours_ms)
 

@@ -46,7 +46,7 @@ _LATEST = {
 _PLACE = "span_s = $1 AND queue = $2 AND task = $3"
 _FROM = (
     f"SELECT r.at_ms, {FIGURES} FROM rollup AS r WHERE {_PLACE} AND at_ms >="
-    f" COALESCE((SELECT max(at_ms) FROM rollup WHERE {_PLACE} AND at_ms <= $4), 0) ORDER BY at_ms"
+    f" COALESCE((SELECT max(at_ms) FROM rollup WHERE {_PLACE} AND at_ms <= $4), 0) AND at_ms < $5 ORDER BY at_ms"
 )
 _KEYS = (Column("span_s", INT), Column("queue"), Column("task"), Column("at_ms", BIG))
 _FIGURES = (*(Column(name, BIG) for name in SUMS), Column("waits"), Column("runs"))
@@ -88,7 +88,7 @@ async def add_up(transaction: Transaction, tally: Tally) -> None:
         if known and changes[0][0] < known[0].at_ms:  # they come late
             kept = kept or await read_kept(transaction)
             changes[:] = [one for one in changes if kept.has(line[0], one[0])]
-            known = await _from(transaction, line, changes[0][0]) if changes else []
+            known = await _from(transaction, line, changes) if changes else []
         rows += [(*line, one.at_ms, *_values(one.figures)) for one in count_on(line, known, changes) if one.changed]
     await _WRITE.run(transaction, rows)
 
@@ -147,9 +147,10 @@ async def _latest(transaction: Transaction, lines: Sequence[Line]) -> dict[Line,
     return {(Span(row[0]), row[1], row[2]): [Reading(row[3], read_figures(row, 4))] for row in rows}
 
 
-async def _from(transaction: Transaction, line: Line, at_ms: int) -> list[Reading]:
-    """Return all rows of a line from the last one up to a moment on."""
-    return _readings(await transaction.fetch(_FROM, (*line, at_ms)))
+async def _from(transaction: Transaction, line: Line, changes: Sequence[Change]) -> list[Reading]:
+    """Return the rows of a line that count what changes, and the last one before them."""
+    (first_ms, _), (last_ms, _) = changes[0], changes[-1]
+    return _readings(await transaction.fetch(_FROM, (*line, first_ms, line[0].until(last_ms))))
 
 
 def _readings(rows: Iterable[Row]) -> list[Reading]:

@@ -31,6 +31,8 @@ class Shelf(msgspec.Struct, frozen=True):
     key_type: str = "bigint"
     order: str = "id"
     """Column that the records are read by."""
+    ties: str = ""
+    """Columns by which those are read that are the same in it."""
     only: str = ""
     """Which records of the table are of the kind."""
     made: str = ""
@@ -51,7 +53,7 @@ class Shelf(msgspec.Struct, frozen=True):
         return (
             f"SELECT {self.key} AS key, {self.order} AS place, {self.at} AS at_ms,"  # noqa: S608  # names of our own columns
             f" CASE WHEN {self.due} THEN 1 ELSE 0 END AS due, CASE WHEN {old} THEN 1 ELSE 0 END AS old"
-            f" FROM {self.table} WHERE {only}{after} ORDER BY {self.order} LIMIT $3"
+            f" FROM {self.table} WHERE {only}{after} ORDER BY {self.order}{self.ties} LIMIT $3"
         )
 
     def values(self, place: int | str, limit: int, *, now_ms: int, before_ms: int) -> tuple[int | str, ...]:
@@ -66,12 +68,27 @@ class Shelf(msgspec.Struct, frozen=True):
 
 
 _BY_AGE = "at_ms < $1"
+
+
+def _rollups(span_s: int, whole_s: int) -> Shelf:
+    return Shelf(
+        "rollup",
+        _BY_AGE,
+        order="at_ms",
+        ties=", queue, task",  # the row about everything goes first: it tells what is left (store/kept.py)
+        only=f"span_s = {span_s}",
+        made="at_ms",
+        spare_s=whole_s,  # a recorder that is behind counts on from what is there
+        whole_s=whole_s,
+    )
+
+
 SHELVES = {
     Kind.ATTEMPT: Shelf("attempt", "finished_ms IS NOT NULL AND finished_ms < $1", at="finished_ms", made="started_ms"),
     Kind.LOG: Shelf("log_line", _BY_AGE, made="at_ms"),
     Kind.SNAPSHOT: Shelf("system_health_snapshots", _BY_AGE, order="at_ms", made="at_ms"),
-    Kind.ROLLUP_MINUTE: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 60", made="at_ms", whole_s=HOUR_S),
-    Kind.ROLLUP_HOUR: Shelf("rollup", _BY_AGE, order="at_ms", only="span_s = 3600", made="at_ms", whole_s=DAY_S),
+    Kind.ROLLUP_MINUTE: _rollups(60, HOUR_S),
+    Kind.ROLLUP_HOUR: _rollups(HOUR_S, DAY_S),
     Kind.QUARANTINE: Shelf("quarantine", _BY_AGE, made="at_ms"),
     Kind.SLOW_QUERY: Shelf(
         "slow_query", "last_at_ms < $1", at="last_at_ms", key="fingerprint", key_type="text", order="fingerprint"

@@ -23,6 +23,8 @@ NAMES_MAX = 1_000
 """Queues, and tasks, that are told apart; those behind them by name are left out."""
 PLACES_MAX = 10_000
 """So are pairs of queue and task."""
+TRIES = 3
+"""Where retention removes rows while a report is made, it is made again."""
 
 Place = tuple[str, str]
 """Queue and task, "" for all."""
@@ -86,6 +88,14 @@ class Statistics:
         """Return the figures of a window, as a whole or for each step; its ends move out to what there is."""
         kept = await self.kept()
         places = await self.places(asked)
+        for _ in range(TRIES):
+            found = await self._report(kept, places, from_ms, until_ms, step)
+            before, kept = kept, await self.kept()
+            if kept == before:
+                break
+        return found
+
+    async def _report(self, kept: Kept, places: list[Place], from_ms: int, until_ms: int, step: Span | None) -> Report:
         if step:
             step = kept.step(step, from_ms)
             window = Window(from_ms // step.ms * step.ms, -(-until_ms // step.ms) * step.ms, step)

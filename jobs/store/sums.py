@@ -74,7 +74,7 @@ class Sums:
             completed=done.completed,
             failed=done.failed,
             dead=done.dead,
-            average_run_ms=done.run_ms / timed if timed else None,
+            average_run_ms=done.run_ms / timed if timed > 0 else None,
         )
 
 

@@ -117,7 +117,8 @@ async def test_the_log_begins_anew_though_there_is_always_a_reader(
 
 async def test_a_long_log_waits_for_its_readers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpointer, "PAGES_MAX", 2 * PAGES)
-    monkeypatch.setattr(checkpointer, "_PRAGMAS", (*checkpointer._PRAGMAS, "PRAGMA busy_timeout=10000"))
+    monkeypatch.setattr(checkpointer, "READERS_MS", 10_000)
+    monkeypatch.setattr(checkpointer, "READERS_MOST_MS", 10_000)
     async with client.transaction() as transaction:
         for _ in range(PAGES):
             await transaction.execute(ROW)
@@ -181,3 +182,21 @@ async def test_what_goes_wrong_is_said_once_and_made_good(client: Client, monkey
     assert [line["event"] for line in logs] == ["store.checkpoint_failed"]
     with suppress(FileNotFoundError):
         hidden.unlink()
+
+
+async def test_a_close_that_is_cancelled_can_be_repeated(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = asyncio.Event()
+
+    async def look(_: checkpointer.Checkpointer) -> None:
+        await going.wait()
+
+    monkeypatch.setattr(checkpointer.Checkpointer, "_look", look)
+    await write(client)
+    closing_first = asyncio.create_task(client.close())
+    await asyncio.sleep(0)
+    closing_first.cancel()
+    with suppress(asyncio.CancelledError):
+        await closing_first
+    going.set()
+    await client.close()
+    assert client._connection is None

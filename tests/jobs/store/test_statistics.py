@@ -205,3 +205,13 @@ def test_a_window_is_told_by_six_rows_at_most(ends: list[int]) -> None:
             assert mark.span.since(last_ms) == mark.from_ms
             at_ms = mark.until_ms
         assert at_ms == end_ms
+
+
+async def test_a_first_hour_of_which_a_part_is_gone_is_not_precise(store: Store, recount: Recount) -> None:
+    (row,) = await store._database.fetch("SELECT min(at_ms) AS first_ms FROM rollup WHERE span_s = 60")
+    first_ms = row["first_ms"]
+    assert (await store.statistics.kept()).minutes_ms == 0
+    await remove(store, Span.MINUTE, first_ms + 1)
+    kept = await store.statistics.kept()
+    assert kept.minutes_ms == first_ms + Span.HOUR.ms
+    assert kept.hours_ms == 0
