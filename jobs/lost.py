@@ -20,15 +20,16 @@ def lost(processes: Sequence[Known], workers: Sequence[Worker], at_ms: int) -> l
     """
     heard = [one for one in processes if one.ended or at_ms - one.figures.seen_ms <= QUIET_MS]
     there = {(ProcessKind.WORKER, worker.host, worker.pid) for worker in workers} | {_place(one) for one in heard}
-    vanished = {_place(one): one.figures for one in sorted(processes, key=_seen_ms) if _place(one) not in there}
+    vanished = {_place(one): one for one in sorted(processes, key=_seen_ms) if _place(one) not in there}
     found = []
-    for figures in sorted(vanished.values(), key=lambda one: one.seen_ms, reverse=True):
-        for one in heard:
-            if _place(one)[:2] == (figures.kind, figures.host) and one.since_ms > figures.seen_ms:
-                heard.remove(one)
+    for one in sorted(vanished.values(), key=_seen_ms, reverse=True):
+        for other in heard:
+            if _place(other)[:2] == _place(one)[:2] and other.since_ms > _seen_ms(one):
+                heard.remove(other)
                 break
         else:
-            found.append(figures)
+            found.append(one.figures)
+        heard.append(one)  # it may itself have taken the place of one before
     return found
 
 

@@ -58,7 +58,7 @@ class Archivist(LeaderLoop):
         self._keep = keep
         self._keep_free_bytes = keep_free_bytes
         self._clock = clock
-        self._failed = ""
+        self._failed = False
         self._again_at = 0.0
         self._pause_s = AGAIN_S
 
@@ -79,12 +79,14 @@ class Archivist(LeaderLoop):
         """Tell whether it makes progress, and why its last backup failed."""
         health = super().health()
         return (
-            health._replace(detail=f"The last backup failed. {self._failed}") if health.ok and self._failed else health
+            health._replace(detail="The last backup failed; the log of this process says why.")
+            if health.ok and self._failed
+            else health
         )
 
     def figures(self) -> BackupFigures:
         """Tell how often it makes a backup, and whether it could not the last time."""
-        return BackupFigures(every_s=self._every_s, failing=self._leads and bool(self._failed))
+        return BackupFigures(every_s=self._every_s, failing=self._leads and self._failed)
 
     def _due_in_s(self, made: list[Backup]) -> float:
         # A clock that was ahead once must not put off the next backup until then.
@@ -129,9 +131,12 @@ class Archivist(LeaderLoop):
             await work()
         except (BackupError, StoreUnavailable) as error:
             log.error("archivist.failed", error=str(error))  # noqa: TRY400  # the sentence is enough
-            self._failed = str(error)
+            self._failed = True
             return
-        self._failed, self._again_at, self._pause_s = "", 0.0, AGAIN_S
+        except Exception:
+            self._failed = True
+            raise
+        self._failed, self._again_at, self._pause_s = False, 0.0, AGAIN_S
 
     async def _back_up(self) -> None:
         target = self._folder / f"{PREFIX}{backup.default_name(self._clock())}"

@@ -54,7 +54,8 @@ class Cleaner(LeaderLoop):
                 await self._clean(policy, policies)
                 self._failed_s.pop(policy, None)
             except Exception as error:  # it is raised once the others have had their turn
-                log.warning("cleaner.fault", kind=policy.kind, queue=policy.queue or None, error=str(error))
+                if policy not in self._failed_s:  # it is tried again and again
+                    log.warning("cleaner.fault", kind=policy.kind, queue=policy.queue or None, error=str(error))
                 self._failed_s[policy] = time.monotonic()
                 fault = fault or error
         if fault:

@@ -32,7 +32,7 @@ class Sweep(Protocol):
     """What is to be removed, found beside the writers and removed step by step."""
 
     async def find(self) -> bool:
-        """Look for what goes next, where nothing is left of what was found; False where there is nothing."""
+        """Look on for what goes next, where nothing is left of what was found; False once all was looked at."""
 
     @property
     def has_found(self) -> bool:
@@ -66,12 +66,15 @@ class Pace:
 
 
 async def sweep(database: Database, what: Sweep, *, monotonic: Monotonic = time.monotonic) -> AsyncGenerator[int, None]:
-    """Remove all that is found; yields after each transaction how many records went with it.
+    """Remove all that is found; yields after each transaction, or look in vain, how many records went with it.
 
     Whoever stops to iterate leaves the rest for the next time. Raises StoreUnavailable.
     """
     pace = Pace(database.dialect)
     while await what.find():
+        if not what.has_found:
+            yield 0
+            continue
         removed, goes_on = 0, True
         async with database.transaction() as transaction:
             began_s = step_s = monotonic()

@@ -136,14 +136,14 @@ class Old:
         return bool(self._found)
 
     async def find(self) -> bool:
-        """Look for records that are too old. Raises StoreUnavailable."""
-        while not self._found and not self._ended:
+        """Look at one slice; False once there are no more. Raises StoreUnavailable."""
+        if not self._found and not self._ended:
             rows = await self._database.fetch(self._shelf.read(), self._values(self._place, SLICE))
             self._found.extend(row["key"] for row in rows if row["due"])
             self._ended = len(rows) < SLICE or not rows[-1]["old"]
             if rows:
                 self._place = rows[-1]["place"]
-        return bool(self._found)
+        return self.has_found or not self._ended
 
     async def step(self, transaction: Transaction, rows: int) -> tuple[int, int]:
         """Remove so many records."""

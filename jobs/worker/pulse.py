@@ -49,6 +49,7 @@ class Pulse:
     def unasked_s(self) -> float:
         """For how long no job has been asked for although there was room for one; a lane asks every two seconds."""
         if self.stopping or self._slots.quiet or len(self.running) >= self._slots.most:
+            self._fetched_s = monotonic()  # room that comes up is not what was missed until then
             return 0.0
         return monotonic() - self._fetched_s
 

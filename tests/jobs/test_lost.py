@@ -37,6 +37,13 @@ GONE = known(WORKER, 1, LONG_AGO_MS)
         ([known(WORKER, 2, LONG_AGO_MS - 9)._replace(ended=True)], [1]),
         ([known(WORKER, 2, LONG_AGO_MS + 2), known(WORKER, 3, JUST_NOW_MS, since_ms=LONG_AGO_MS + 1)], [2]),
         ([known(WORKER, 2, LONG_AGO_MS - 1), known(WORKER, 3, JUST_NOW_MS, since_ms=LONG_AGO_MS + 1)], [2]),
+        (  # one after the other, and the last one is there
+            [
+                known(WORKER, 2, LONG_AGO_MS + 20, since_ms=LONG_AGO_MS + 1),
+                known(WORKER, 3, JUST_NOW_MS, since_ms=LONG_AGO_MS + 30),
+            ],
+            [],
+        ),
         ([known(SERVICES, 9, AT_MS - 9_001), known(SERVICES, 8, AT_MS - 9_000)], [9, 1]),
     ],
 )

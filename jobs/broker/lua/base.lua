@@ -17,6 +17,17 @@ end
 -- For so long a process that vanished without a goodbye is known as lost.
 local LOST_MS = 120000
 
+-- What the worker of a session has said of itself, if that can be read.
+local function info_of(session)
+  local sound, said = pcall(cjson.decode, redis.call('HGET', P .. 'session:' .. session, 'info') or '')
+  return sound and type(said) == 'table' and said or nil
+end
+
+-- Where a worker is: one that comes back after it lost its lease has another session, and the same place.
+local function place_of(info)
+  return tostring(info.host) .. ':' .. tostring(info.pid)
+end
+
 local FINAL = { COMPLETED = true, CANCELLED = true, DEAD = true }
 local WAITING = { QUEUED = true, SCHEDULED = true, RETRYING = true, BLOCKED = true }
 

@@ -15,17 +15,17 @@ if now - seen > PAUSE_MS then
 end
 -- Not every worker speaks for itself as a process besides; whoever has a lease is missed all the same.
 local function lose(session)
-  local info, seen = unpack(redis.call('HMGET', P .. 'session:' .. session, 'info', 'seen'))
-  local sound, said = pcall(cjson.decode, info or '')
-  if not sound or type(said) ~= 'table' then
+  local said, seen = info_of(session), redis.call('HGET', P .. 'session:' .. session, 'seen')
+  if not said then
     return
   end
   local figures = { kind = 'WORKER', host = said.host, pid = said.pid, version = said.version,
                     started_ms = said.started_ms, seen_ms = 0 }
-  local key = P .. 'process:' .. session
+  local id = place_of(said)
+  local key = P .. 'process:' .. id
   redis.call('HSET', key, 'seen', seen or now, 'since', 0, 'figures', cjson.encode(figures))
   redis.call('PEXPIRE', key, LOST_MS)
-  redis.call('ZADD', P .. 'processes', now, session)
+  redis.call('ZADD', P .. 'processes', now, id)
 end
 for _, session in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now)) do
   lose(session)

@@ -64,5 +64,10 @@ if verb == 'keep' then
   return commit({ true, {}, '' })
 end
 redis.call('SET', P .. 'left', now)
+local said = info_of(session)
+if said then  -- a session that it lost before is not missed any more either
+  redis.call('DEL', P .. 'process:' .. place_of(said))
+  redis.call('ZREM', P .. 'processes', place_of(said))
+end
 local _, done = end_session(session, 1000)
 return commit({ not done, {}, '' })

@@ -82,8 +82,11 @@ async def test_a_worker_whose_lease_ran_out_is_known_and_one_that_said_goodbye_i
     (one,) = await processes.known()
     assert (one.figures.kind, one.figures.host, one.figures.pid) == (ProcessKind.WORKER, "test", 1)
     assert (one.figures.seen_ms, one.since_ms, one.holds) == (7, 0, False)
-    assert 0 < await redis_client.pttl(keys.process(dies.id)) <= 120_000
+    assert 0 < await redis_client.pttl(keys.process("test:1")) <= 120_000
     await dies.close()
+    # It was only paused, has come back with another session, and ends in order.
+    await (await broker.open_session(make_worker_info())).close()
+    assert await processes.known() == []
 
 
 async def test_a_worker_whose_description_is_damaged_is_reaped_all_the_same(

@@ -81,6 +81,7 @@ LASTING = (
     "events",
     "leases",
     "wake:",
+    "left",
     "session:",
     "count:",
     "token",

@@ -79,13 +79,13 @@ async def load(api: Api) -> None:
     turn = 0
     while True:
         turn += 1
-        inputs: list[dict[str, Any]] = [{"task": "quick"}] * 3
+        inputs: list[dict[str, Any]] = [{"task": "steady"}] * 3
         if turn % 4 == 0:
             inputs.append({"task": "long", "args": {"seconds": 1.5}})
         if turn % 10 == 0:
-            inputs += [{"task": "flaky"}, {"task": "quick", "delay": "PT15S"}]
+            inputs += [{"task": "unlucky"}, {"task": "steady", "delay": "PT15S"}]
         if turn % 30 == 0:
-            inputs.append({"task": "failing"})
+            inputs.append({"task": "hopeless"})
         await asyncio.gather(*(api.execute(ENQUEUE, {"input": one}) for one in inputs))
         await asyncio.sleep(0.08)
 
@@ -130,7 +130,7 @@ class Check:
             apis = [Api(session, url) for url in self.product.urls]
             for api in apis:
                 await api.until_ready()
-            await until_published(apis[0], "quickEnqueue")
+            await until_published(apis[0], "steadyEnqueue")
             with self._watch() as watch:
                 busy = asyncio.gather(load(apis[0]), sources.hear())
                 try:

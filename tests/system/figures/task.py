@@ -15,7 +15,7 @@ VARIABLE = "FIGURES_BLOCKED"
 
 
 @task(queue="fast")
-async def quick() -> None:
+async def steady() -> None:
     await asyncio.sleep(0.01)
 
 
@@ -25,14 +25,14 @@ async def long(seconds: float) -> None:
 
 
 @task(queue="slow", max_attempts=2, backoff=fixed(8.0))
-async def flaky(ctx: Context) -> None:
+async def unlucky(ctx: Context) -> None:
     """Fails once."""
     if ctx.attempt == 1:
         raise ValueError("as planned")
 
 
 @task(queue="fast", max_attempts=1)
-async def failing() -> None:
+async def hopeless() -> None:
     raise ValueError("as planned")
 
 
