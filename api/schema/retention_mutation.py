@@ -79,7 +79,7 @@ class RetentionMutation:
     async def retention_set(self, info: Info, input: RetentionSetInput) -> RetentionSetPayload:
         """Put a policy in the place of the one that a queue, or all queues, had for this kind. For admins.
 
-        It runs within about ten seconds: look at `retentionPreview` first.
+        It runs within about ten seconds, unless it ran already within its time: look at `retentionPreview` first.
 
         Args:
             input: The policy.

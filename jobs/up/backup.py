@@ -18,7 +18,7 @@ from jobs.errors import BackupInvalid, DatabaseInUse, RedisUnreachable, StartErr
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.store.backup import Backup
-from jobs.store.config import database_url
+from jobs.store.config import database_url, sqlite_path
 from jobs.up.folder import DataFolder
 
 log = structlog.get_logger(__name__)
@@ -108,6 +108,10 @@ async def _note(url: str, backup_id: str, fault: str | None) -> None:
 @contextlib.asynccontextmanager
 async def _store(url: str) -> AsyncIterator[Store | None]:
     """Open the store, where that is possible: a backup is one also where it cannot be noted."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():  # a backup is looked at where there is no database
+        yield None
+        return
     try:
         store = await Store.open(url)
     except StartError as error:
