@@ -161,19 +161,17 @@ Dense = tuple[int, list[int]]
 """First bucket, and the counts from there on."""
 
 
-def _length(part: Dense) -> int:
-    return len(part[1])
-
-
 def _sum(parts: list[Dense]) -> Dense:
     if len(parts) <= 1:
         return parts[0] if parts else (0, [])
-    first = min(begin for begin, _ in parts)
-    length = max(begin + len(counts) for begin, counts in parts) - first
-    (begin, most), *others = sorted(parts, key=_length, reverse=True)
-    sums = [0] * (begin - first) + most + [0] * (first + length - begin - len(most))
-    for begin, counts in others:
+    first, sums = parts[0][0], parts[0][1].copy()
+    for begin, counts in parts[1:]:
         at = begin - first
+        if at < 0:
+            sums[:0] = [0] * -at
+            first, at = begin, 0
+        if (lack := at + len(counts) - len(sums)) > 0:
+            sums += [0] * lack
         sums[at : at + len(counts)] = map(add, islice(sums, at, None), counts)
     return first, sums
 
