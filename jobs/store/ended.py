@@ -216,7 +216,7 @@ class Ended:
 
     @property
     def _expired_ms(self) -> int:
-        """All keys that lead to jobs that ended before this have expired."""
+        """Keys that lead to jobs that ended before this have expired, unless they were made long after the end."""
         return self._held_ms - IDEMPOTENCY_MS - _SKEW_MS
 
 

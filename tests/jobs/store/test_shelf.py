@@ -145,3 +145,13 @@ async def test_what_a_clock_that_was_ahead_has_written_hides_nothing(
         policy = Policy(kind=kind, keep_s=DAY_S)
         assert (await store.retention.preview(policy, now_ms=NOW_MS, grace_ms=GRACE_MS)).value == 20
         assert await run(store, policy) == 20
+
+
+async def test_a_long_shelf_of_which_nothing_goes_is_looked_through_step_by_step(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.shelf.SLICE", 2)
+    key = "INSERT INTO job_key (hash, kind, scope, job_id, expires_ms) VALUES ($1, 'unique', '', '', NULL)"
+    await _insert(store, key, [(str(number),) for number in range(7)])
+    looks = [one async for one in store.retention.run(SHIPPED[Kind.KEY], now_ms=NOW_MS, grace_ms=GRACE_MS)]
+    assert looks == [0, 0, 0]
