@@ -9,7 +9,7 @@ from jobs.event import Died
 from jobs.job import Reason, State
 from jobs.outcome import Complete
 from tests.factories import make_spec, make_worker_info
-from tests.jobs.broker.test_queue import QUEUES, advance, events, finish, push, start_one
+from tests.jobs.broker.steps import QUEUES, advance, events, finish, push, start_one
 
 
 async def test_third_crash_is_poison(broker: Broker, redis_client: redis.asyncio.Redis) -> None:

@@ -16,8 +16,7 @@ from jobs.job import Failure, JobSpec, Progress, State
 from jobs.outcome import Complete, RetryLater
 from jobs.services.reconciler import Reconciler
 from tests.factories import make_spec
-from tests.jobs.broker.test_owner import let_leases_run_out
-from tests.jobs.broker.test_queue import QUEUES, finish, push, reserve_one, start_one
+from tests.jobs.broker.steps import QUEUES, finish, let_leases_run_out, push, reserve_one, start_one
 from tests.jobs.hand import Hand
 
 Damage = Callable[[redis.asyncio.Redis, str], Awaitable[Any]]

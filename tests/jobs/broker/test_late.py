@@ -10,7 +10,7 @@ from jobs.errors import EpochChanged
 from jobs.job import Failure, Reason, State
 from jobs.outcome import Complete, Die
 from tests.factories import make_settings, make_spec, make_vitals, make_worker_info
-from tests.jobs.broker.test_queue import QUEUES, finish, push, reserve_one, start_one
+from tests.jobs.broker.steps import QUEUES, finish, push, reserve_one, start_one
 from tests.jobs.broker.watch import LASTING, dump, restore
 from tests.redis_server import RedisServer
 

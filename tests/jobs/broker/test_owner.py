@@ -9,24 +9,13 @@ import pytest
 import redis.asyncio
 import time_machine
 
-from jobs.broker import Broker, Cancelling, Push, Session, SessionLost, keys
+from jobs.broker import Broker, Cancelling, Push, Session, SessionLost
 from jobs.clock import now_ms
 from jobs.event import START, Cancelled, Reaped
 from jobs.job import Failure, Reason, State
 from jobs.outcome import Complete, Die, RetryLater
 from tests.factories import make_spec, make_vitals, make_worker_info
-from tests.jobs.broker.test_queue import QUEUES, advance, finish, push, reserve_one, start_one
-
-
-async def let_leases_run_out(broker: Broker, client: redis.asyncio.Redis) -> None:
-    offset_ms = int(await client.get(keys.CLOCK) or 0)
-    for _ in range(30):
-        await broker.reap()
-        if not await broker.workers():
-            return
-        offset_ms += 2_000
-        await advance(client, offset_ms)
-    raise AssertionError("a session does not end")
+from tests.jobs.broker.steps import QUEUES, advance, finish, let_leases_run_out, push, reserve_one, start_one
 
 
 @pytest.mark.parametrize("timeout_s", [0, 120])
