@@ -11,13 +11,14 @@ from jobs import quarantine as vocabulary
 from jobs.clock import now_ms
 from jobs.errors import InvalidCursor, StoreUnavailable
 from jobs.event import START, Position
-from jobs.job import JobSpec, LogLevel, State
+from jobs.job import LogLevel, State
 from jobs.page import PageRequest
 from jobs.quarantine import RECORD_MAX, Quarantined, Source, unreadable
 from jobs.store import Store
 from jobs.store import quarantine as stored
 from jobs.where import JobWhere
 from tests.factories import make_spec
+from tests.jobs.store.history import accepted
 from tests.jobs.store.story import BEGIN_MS, Tale
 from tests.jobs.tasks import registry
 
@@ -35,12 +36,6 @@ def damage(store: Store) -> Damage:
                 assert await transaction.execute(sql, (text, value))
 
     return damage
-
-
-async def accepted(store: Store, **fields: Any) -> JobSpec:
-    spec = make_spec(**fields)
-    await store.accept.accept(spec)
-    return spec
 
 
 async def records(store: Store) -> list[Quarantined]:
