@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobs.store import Store
+from tests.jobs.store.past import Past
 from tests.jobs.store.story import Story
 
 
@@ -19,3 +20,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 def story(store: Store) -> Story:
     """Tells the store what happened."""
     return Story(store)
+
+
+@pytest.fixture
+def past(store: Store, story: Story) -> Past:
+    """Makes jobs that ended long ago."""
+    return Past(store, story)

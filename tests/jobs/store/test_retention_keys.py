@@ -13,12 +13,6 @@ from jobs.store import Store, ended
 from jobs.store.keys import IDEMPOTENCY_MS, Claims
 from tests.factories import make_spec
 from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, left, run
-from tests.jobs.store.story import Story
-
-
-@pytest.fixture
-def past(store: Store, story: Story) -> Past:
-    return Past(store, story)
 
 
 async def test_a_job_stays_as_long_as_its_idempotency_key_leads_to_it(store: Store, past: Past) -> None:

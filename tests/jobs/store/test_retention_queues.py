@@ -8,12 +8,6 @@ from jobs.job import FINAL
 from jobs.retention import DAY_S, HOUR_S, Kind, Policy
 from jobs.store import Store
 from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, batches, run
-from tests.jobs.store.story import Story
-
-
-@pytest.fixture
-def past(store: Store, story: Story) -> Past:
-    return Past(store, story)
 
 
 async def test_a_preview_counts_what_a_run_removes_on_both_sides_of_the_keys(store: Store, past: Past) -> None:

@@ -13,11 +13,6 @@ from tests.jobs.store.past import GRACE_MS, NOW_MS, Past, ago, rows, run
 from tests.jobs.store.story import Story, Tale
 
 
-@pytest.fixture
-def past(store: Store, story: Story) -> Past:
-    return Past(store, story)
-
-
 async def _insert(store: Store, sql: str, values: list[tuple[Any, ...]]) -> None:
     async with store._database.transaction() as transaction:
         for one in values:
