@@ -19,7 +19,7 @@ from jobs.rollup import ENTERED, SUMS, Figures, numbers
 from jobs.statistics import Asked, Kept, Mark, Part, Report, Span, Window, marks
 from jobs.store.database import Database, Dialect, Row
 from jobs.store.kept import read_kept
-from jobs.store.rollup import FIGURES, read_figures
+from jobs.store.rollup import FIGURES
 
 NAMES_MAX = 1_000
 """Queues, and tasks, that are told apart; those behind them by name are left out."""
@@ -166,10 +166,12 @@ class Statistics:
 
 
 _N = 3 + len(SUMS)
+_NOTHING: Sequence[int] = (0,) * len(SUMS)
+_NONE = Histogram()
 
 
 def _counted(rows: Sequence[Row]) -> Figures:
-    sums: Sequence[int] = (0,) * len(SUMS)
+    sums = _NOTHING
     for row in rows:
         sums = list(map(add if row[2] > 0 else sub, sums, row[3:_N]))
     more, less = [row for row in rows if row[2] > 0], [row for row in rows if row[2] < 0]
@@ -183,13 +185,13 @@ def _read(rows: Sequence[Row], column: int) -> Histogram:
 def _differences(rows: Sequence[Row], step: Span, from_ms: int) -> Iterator[tuple[Row, Figures]]:
     """Return what happened in each step of those from a moment on in which something did."""
     line: tuple[Any, ...] = ()
-    known = Figures()
     for row in rows:
         if (of := (row[0], row[1], step.since(row[2]))) != line:
-            line, known = of, Figures()
-        before, known = known, read_figures(row, 3)
-        if row[2] >= from_ms and any(sums := list(map(sub, row[3:_N], numbers(before)))):
-            yield row, Figures.of(sums, known.waits.minus(before.waits), known.runs.minus(before.runs))
+            line, before, waits_before, runs_before = of, _NOTHING, _NONE, _NONE
+        sums, waits, runs = row[3:_N], Histogram.read(row[_N]), Histogram.read(row[_N + 1])
+        if row[2] >= from_ms and any(by := list(map(sub, sums, before))):
+            yield row, Figures.of(by, waits.minus(waits_before), runs.minus(runs_before))
+        before, waits_before, runs_before = sums, waits, runs
 
 
 def _part(place: Place, at_ms: int, figures: Figures) -> Part:

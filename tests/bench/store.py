@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from jobs.garbage import collect_rarely
 from jobs.job import Job, LogLevel, State
 from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.queries.job import COUNT_MAX
@@ -244,6 +245,7 @@ async def run(*, rows: int = ROWS, database: str = "", only: str = "") -> dict[s
             await bench.prepare()
             gc.collect()
             gc.freeze()  # as the processes that `queueql up` forks
+            collect_rarely()
             timed = {name: await _time(ask, name) for name, ask in bench.asks.items() if only in name}
             dialect = store.dialect
         finally:
