@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import sqlite3
-from contextlib import closing
 from itertools import product
 
 import msgspec
 import pytest
 
 from jobs.clock import new_id, now_ms
-from jobs.errors import InvalidCursor
-from jobs.job import FINAL, Durability, Job, JobSpec, LogLevel, Reason, State
+from jobs.job import FINAL, Durability, Job, JobSpec, State
 from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.store import Store
-from jobs.store.config import sqlite_path
-from jobs.store.cursor import Keyset
-from jobs.store.lead import plans
 from jobs.store.rows import args_of
-from jobs.store.sqlite import numbered
-from jobs.store.where import bounds_of, lead_query
 from jobs.where import JobWhere, TimeRange, fits
 from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
@@ -220,66 +211,6 @@ async def test_a_page_stays_in_place_while_jobs_come_and_go(store: Store, jobs: 
     assert second.items == jobs[::-1][5:10]
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "",
-        "x",
-        "ä",
-        "%%%",
-        "AAAA",
-        base64.urlsafe_b64encode(b"2.job.DESC.abc").decode().rstrip("="),
-        base64.urlsafe_b64encode(b"1.job.DESC.a\x00c").decode().rstrip("="),
-        base64.urlsafe_b64encode(b"1.job.DESC.\xff").decode().rstrip("="),
-        base64.urlsafe_b64encode(b"1.job.DESC.ab").decode(),
-        "a" * 10_000,
-    ],
-)
-@pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
-    for asked in (PageRequest(after=cursor), PageRequest(before=cursor, backward=True)):
-        with pytest.raises(InvalidCursor):
-            await store.search.jobs(JobWhere(), asked)
-        with pytest.raises(InvalidCursor):
-            await store.search.logs("job", asked)
-
-
-async def test_a_cursor_belongs_to_its_list_and_order(store: Store, story: Story) -> None:
-    first, second = make_spec(), make_spec()
-    await store.accept.accept_many([first, second])
-    await story.record(Tale(first).enqueued().started().logged("a"), Tale(second).enqueued().started().logged("b"))
-    of_jobs = (await store.search.jobs(JobWhere(), PageRequest())).cursors[0]
-    of_logs = (await store.search.logs(first.id, PageRequest())).cursors[0]
-    with pytest.raises(InvalidCursor):
-        await store.search.jobs(JobWhere(), PageRequest(after=of_jobs), Direction.ASC)
-    with pytest.raises(InvalidCursor):
-        await store.search.jobs(JobWhere(), PageRequest(after=of_logs))
-    with pytest.raises(InvalidCursor):
-        await store.search.logs(second.id, PageRequest(after=of_logs))
-
-
-async def test_log_lines_by_page_and_level(store: Store, story: Story) -> None:
-    spec = make_spec()
-    await store.accept.accept(spec)
-    tale = Tale(spec).enqueued().started()
-    levels = list(LogLevel)
-    for number in range(12):
-        tale.logged(str(number), levels[number % 4])
-    await story.record(tale)
-    seen, after = [], None
-    while True:
-        page = await store.search.logs(spec.id, PageRequest(limit=5, after=after))
-        seen += [line.message for line in page.items]
-        if not page.has_next:
-            break
-        after = page.cursors[-1]
-    assert seen == [str(number) for number in range(12)]
-    loud = await store.search.logs(spec.id, PageRequest(limit=3, backward=True), level_min=LogLevel.WARNING)
-    assert [line.message for line in loud.items] == ["7", "10", "11"]
-    assert loud.has_previous
-    assert (await store.search.logs(new_id(), PageRequest())).items == []
-
-
 async def test_by_id(store: Store, jobs: list[Job]) -> None:
     ids = [job.id for job in jobs]
     assert await store.search.jobs_by_id([*ids[:3], "none", "'"]) == {job.id: job for job in jobs[:3]}
@@ -301,37 +232,6 @@ async def test_what_has_ended_and_what_has_not(store: Store, jobs: list[Job]) ->
     while found := await store.search.unfinished(after_id=seen[-1] if seen else "", limit=7):
         seen += [job.spec.id for job in found]
     assert seen == [job.id for job in jobs if job.state not in FINAL]
-
-
-PLANS = {
-    "INDEX idx_job_state (state=?)": JobWhere(states=(State.DEAD,)),
-    "INDEX idx_job_flow (queue=? AND task=? AND state=?)": JobWhere(states=(State.DEAD,), queues=("q",), tasks=("t",)),
-    "INDEX idx_job_owner (owner=?)": JobWhere(owners=("u",)),
-    "INDEX idx_job_key (key=?)": JobWhere(keys=("k",)),
-    "INDEX idx_job_parent (retry_of=?)": JobWhere(parents=("p",)),
-    "INDEX idx_job_reason (reason=?)": JobWhere(reasons=(Reason.POISON,)),
-    "INDEX idx_job_error": JobWhere(error="boom"),
-    "INDEX idx_job_queue_fda951 (queue=?)": JobWhere(queues=("q",)),
-    "INDEX idx_job_task_7fcb9e (task=?)": JobWhere(tasks=("t",)),
-    "INDEX sqlite_autoindex_job_tag_1 (tag=?)": JobWhere(tags=("t",)),
-    "INDEX sqlite_autoindex_job_1 (id>? AND id<?)": JobWhere(created=TimeRange(from_ms=1, until_ms=2)),
-    "SCAN job USING COVERING INDEX sqlite_autoindex_job_1": JobWhere(),
-}
-
-
-@pytest.mark.parametrize("dialect", ["sqlite"])  # whose plans do not depend on statistics
-async def test_every_filter_has_an_index_that_gives_the_order(database_url: str) -> None:
-    path = sqlite_path(database_url)
-    assert path
-    with closing(sqlite3.connect(path)) as connection:
-        for index, where in PLANS.items():
-            (lead,) = plans(where)[0].leads
-            found = lead_query("sqlite", lead, bounds_of(where))
-            keyset = Keyset(found.key, Direction.DESC, PageRequest())
-            sql = f"EXPLAIN QUERY PLAN SELECT {found.key} FROM {found.table}{found.text()} {keyset.order(found.key)}"  # noqa: S608  # values are parameters
-            steps = [row[3] for row in connection.execute(numbered(sql), found.values)]
-            assert any(index in step for step in steps), steps
-            assert not any("ORDER BY" in step for step in steps), steps
 
 
 async def test_what_is_to_be_pushed_is_read_without_large_arguments_that_the_store_keeps(store: Store) -> None:
