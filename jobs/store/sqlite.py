@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 from tortoise.backends.base.client import TransactionContext
@@ -24,7 +24,10 @@ from jobs.store.checkpointer import Checkpointer
 from jobs.store.database import Dialect, Row
 from jobs.store.faults import sqlite_faults
 from jobs.store.figures import Meter, Pool
+from jobs.store.reader import Reader
 from jobs.store.turn import WriterTurn
+
+T = TypeVar("T")
 
 BUSY_MS = 5_000
 """How long SQLite itself waits for a writer that takes no turn, such as the sqlite3 command line."""
@@ -51,7 +54,7 @@ class Client(SqliteClient):
         self._waiting = 0
         self._writing = False
         self._reading = 0
-        self._reader: aiosqlite.Connection | None = None
+        self._reader: Reader | None = None
         self._turn = WriterTurn(Path(file_path))
         self._connecting = asyncio.Lock()
         self._checkpointer = Checkpointer(Path(file_path), self.alone)
@@ -63,23 +66,24 @@ class Client(SqliteClient):
                 if self._connection is None:
                     await self.create_connection(with_db=True)
                 if self._reader is None:
-                    self._reader = await self._connect_with(_READER_PRAGMAS)
+                    reader = Reader(partial(self._connected, _READER_PRAGMAS))
+                    await reader.open()
+                    self._reader = reader
             self._checkpointer.start()
 
     async def create_connection(self, with_db: bool) -> None:
         """Open the connection that writes."""
-        self._connection = await self._connect_with(self.pragmas)
+        self._connection = await aiosqlite.Connection(partial(self._connected, self.pragmas), iter_chunk_size=1)
         await self._post_connect()
 
-    async def _connect_with(self, pragmas: Mapping[str, Any]) -> aiosqlite.Connection:
-        factory = partial(_Connection, meter=self.meter)
-        connection = await aiosqlite.connect(self.filename, isolation_level=None, factory=factory)
+    def _connected(self, pragmas: Mapping[str, Any]) -> _Connection:
+        connection = _Connection(self.filename, isolation_level=None, meter=self.meter)
         try:
             connection.row_factory = sqlite3.Row
             for name, value in pragmas.items():
-                await (await connection.execute(f"PRAGMA {name}={value}")).close()
+                connection.execute(f"PRAGMA {name}={value}").close()
         except BaseException:
-            await connection.close()
+            connection.close()
             raise
         return connection
 
@@ -94,12 +98,12 @@ class Client(SqliteClient):
             self._turn.close()
 
     async def fetch(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Row]:
-        """Run a query beside the writer."""
+        """Run a query beside the writer. It stops where its caller is cancelled."""
         reader = _open(self._reader)
         self._reading += 1
         try:
             with sqlite_faults():
-                return list(await reader.execute_fetchall(numbered(sql), values))
+                return await reader.fetch(numbered(sql), values)
         finally:
             self._reading -= 1
 
@@ -263,7 +267,7 @@ class _Immediate(SqliteTransactionWrapper):
             await self._connection.execute_fetchall(statement)
 
 
-def _open(connection: aiosqlite.Connection | None) -> aiosqlite.Connection:
+def _open(connection: T | None) -> T:
     if connection is None:
         raise StoreUnavailable("The database is closed.")
     return connection
