@@ -76,12 +76,12 @@ class Roll(msgspec.Struct, frozen=True):
         return max(0, self.at_ms - worker.seen_ms)
 
     def answers(self, worker: Worker) -> bool:
-        """Tell whether a worker is neither frozen nor blocked, and asks for jobs."""
+        """Tell whether a worker is neither frozen nor blocked, asks for jobs, and sends what they say."""
         return self.silent_ms(worker) <= SILENT_MS and self._stuck_ms(worker) <= STUCK_S * 1000
 
     @staticmethod
     def _stuck_ms(worker: Worker) -> int:
-        return max(worker.loop_lag_ms or 0, worker.unasked_ms)
+        return max(worker.loop_lag_ms or 0, worker.still_ms)
 
 
 class Fleet:

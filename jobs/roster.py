@@ -47,8 +47,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the job that does not let its event loop answer, where it has not for two seconds and this is known."""
     fetched_ms: int | None
     """When it last heard about jobs."""
-    unasked_ms: int
-    """For how long it has not asked for jobs although it has room for one."""
+    still_ms: int
+    """For how long it has not asked for jobs although it has room for one, or sent nothing of what its jobs say."""
     started_ms: int
     seen_ms: int
     """Last renewal of its lease."""
@@ -96,7 +96,7 @@ def _worker(record: WorkerRecord) -> Worker:
         loop_lag_ms=vitals.loop_lag_ms if vitals else None,
         blocked_by=vitals.blocked_by if vitals else None,
         fetched_ms=vitals.fetched_ms if vitals else None,
-        unasked_ms=vitals.unasked_ms if vitals else 0,
+        still_ms=vitals.still_ms if vitals else 0,
         started_ms=info.started_ms,
         seen_ms=record.seen_ms,
         wish=record.wish,

@@ -1,23 +1,28 @@
-"""Freezing single tasks of asyncio, as a debugger would: what they wait for comes, and they do not go on."""
+"""Freezing single tasks of asyncio and threads, as a debugger would: what they wait for comes, they do not go on."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+import threading
+import time
 from collections.abc import Coroutine, Generator, Iterator
 from contextvars import ContextVar
-from types import CoroutineType, FrameType, TracebackType
+from types import CoroutineType, FrameType, MethodType, TracebackType
 from typing import Any
 
 from jobs.store import postgres, sqlite
 
 _ENGINES = {postgres.__file__, sqlite.__file__}
+LOOK_S = 0.05
 _owner: ContextVar[str] = ContextVar("owner", default="")
 
 
 class Freezer:
     """`with Freezer() as freezer`: tasks made in the block can be frozen, and go on after `thaw`, and after the block.
 
+    So can threads that run a method of ours: between two lines of it, not while something that it calls has a lock.
     A task is known by its owner, which is that of whoever made it (`owned`), and by its name or the function that it
     runs. Nothing is frozen while it waits for the database: a transaction that stays open would freeze others too.
     """
@@ -25,17 +30,21 @@ class Freezer:
     def __init__(self) -> None:
         self._frozen: set[tuple[str, str]] = set()
         self._waiting: list[asyncio.Future[None]] = []
+        self._start_thread = threading.Thread.start
         self.stopped: set[tuple[str, str]] = set()
         """What stands still by now, of what is to be frozen: owner and task."""
 
     def __enter__(self) -> Freezer:
         asyncio.get_running_loop().set_task_factory(self._make)
+        # Threads have no factory. A method of this object would not be told which thread it is.
+        threading.Thread.start = lambda thread: self._start(thread)  # type: ignore[method-assign,assignment]  # noqa: PLW0108  # see above
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         asyncio.get_running_loop().set_task_factory(None)
+        threading.Thread.start = self._start_thread  # type: ignore[method-assign]  # as it was
         self.thaw()
 
     @staticmethod
@@ -79,6 +88,27 @@ class Freezer:
         steps = _Steps(work, self)
         steps.task = asyncio.Task(steps, loop=loop, **options)
         return steps.task
+
+    def _start(self, thread: threading.Thread) -> None:
+        owner, run, target = _owner.get(), thread.run, getattr(thread, "_target", None)
+        if not (owner and isinstance(target, MethodType) and target.__module__.startswith("jobs.")):
+            self._start_thread(thread)
+            return
+        code, name = target.__code__, target.__qualname__
+
+        def stand(frame: FrameType, _event: str, _arg: Any) -> Any:
+            if frame.f_code is not code:
+                return None
+            while self.holds(owner, (name,)):
+                time.sleep(LOOK_S)
+            return stand
+
+        def traced() -> None:
+            sys.settrace(stand)
+            run()
+
+        thread.run = traced  # type: ignore[method-assign]  # a trace is set in the thread itself
+        self._start_thread(thread)
 
 
 class _Steps(Coroutine[Any, Any, Any]):

@@ -186,8 +186,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the job that does not let its event loop answer, where it has not for two seconds and this is known."""
     fetched_ms: int | None = None
     """When it last heard from Redis about jobs."""
-    unasked_ms: int = 0
-    """For how long it has not asked for jobs although it has room for one."""
+    still_ms: int = 0
+    """For how long it has not asked for jobs although it has room for one, or sent nothing of what its jobs say."""
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import structlog
 
 from jobs.broker import PositionedEvent
+from jobs.duty import Duty
 from jobs.ending import end
 from jobs.errors import NotFound, QueueQLError
-from jobs.feed.duty import Duty
 from jobs.feed.hub import Hub
 from jobs.job import FINAL, Job
 from jobs.newest import Newest

@@ -9,10 +9,10 @@ from typing import Protocol
 import structlog
 
 from jobs.broker import PositionedEvent
+from jobs.duty import Duty
 from jobs.ending import end
 from jobs.errors import QueueQLError
 from jobs.event import START, Position
-from jobs.feed.duty import Duty
 from jobs.feed.hub import Hub
 from jobs.store import Store
 

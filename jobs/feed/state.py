@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from jobs.duty import Duty
 from jobs.ending import end
 from jobs.errors import QueueQLError
-from jobs.feed.duty import Duty
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import structlog
 
+from jobs.duty import Duty
 from jobs.ending import end
 from jobs.errors import NotFound, QueueQLError
-from jobs.feed.duty import Duty
 from jobs.roster import Roster, Worker
 
 log = structlog.get_logger(__name__)

@@ -12,6 +12,7 @@ import psutil
 from jobs.broker import RunningJob, Vitals, WorkerState
 from jobs.broker.record import RUNNING_MAX
 from jobs.clock import Clock
+from jobs.duty import Duty
 from jobs.worker.attempt import Attempt
 from jobs.worker.slots import Slots
 
@@ -40,6 +41,8 @@ class Pulse:
         self.blocked_by: str | None = None
         """Job that does not let the loop go."""
         self.stopping = False
+        self.reporting = Duty("reporter")
+        """Whether what jobs say is sent."""
 
     def fetched(self) -> None:
         """Note that Redis has answered a lane."""
@@ -52,6 +55,10 @@ class Pulse:
             self._fetched_s = monotonic()  # room that comes up is not what was missed until then
             return 0.0
         return monotonic() - self._fetched_s
+
+    def unsent_s(self) -> float:
+        """For how long nothing was sent of what jobs have said."""
+        return self.reporting.still_s
 
     def ended(self, *, failed: bool) -> None:
         """Note that an attempt has ended."""
@@ -101,7 +108,7 @@ class Pulse:
             memory_bytes=memory,
             loop_lag_ms=round(lag_s * 1000),
             fetched_ms=self._fetched_ms,
-            unasked_ms=round(1000 * self.unasked_s()),
+            still_ms=round(1000 * max(self.unasked_s(), self.unsent_s())),
             blocked_by=self.blocked_by,
         )
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from jobs.broker import Report, Session
 from jobs.context import Context, Interrupt, Said
+from jobs.duty import Duty
 
 FLUSH_S = 0.2
 CHUNK = 100
@@ -26,10 +27,13 @@ class Reporter:
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._sending = asyncio.Lock()
+        self.duty = Duty("reporter")
+        self.duty.start()
 
     def notify(self, context: Context) -> None:
         """Note that this context has something to report."""
         self._speaking.append(context)
+        self.duty.owe()
         urgent = context.urgent
         if not self._wake.is_set() or (urgent and not self._urgent.is_set()):
             try:
@@ -56,6 +60,7 @@ class Reporter:
     async def flush(self) -> None:
         """Send everything that was reported before this call; it has arrived when this returns."""
         async with self._sending:
+            self.duty.move()
             while self._speaking:
                 taken: list[tuple[Context, Said]] = []
                 lines = 0
@@ -65,9 +70,11 @@ class Reporter:
                         taken.append((context, context.take()))
                         lines += len(taken[-1][1].lines)
                 over = await self._session.report([_report(context, said) for context, said in taken])
+                self.duty.move()
                 for context, said in taken:
                     if said.checkpoint:
                         context.settle(said.saves, Interrupt.LOST if context.token in over else None)
+            self.duty.rest(0.0, more=bool(self._speaking))
 
 
 def _report(context: Context, said: Said) -> Report:

@@ -64,7 +64,7 @@ class Tenure:
         self._reporter = Reporter(session)
         self._terms = plan.terms(self._reporter.notify)
         self._runner = Runner(self._ended)
-        pulse.running = self._runner.running
+        pulse.running, pulse.reporting = self._runner.running, self._reporter.duty
         self._finished: deque[Finished] = deque()
         self._sent: dict[Lane, list[Finished]] = {}
         self._beginning: list[Sequence[Reserved]] = []

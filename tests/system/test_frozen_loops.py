@@ -16,6 +16,7 @@ from api.health import lookout
 from api.streams import Streams
 from jobs.broker import Push
 from jobs.client import Client
+from jobs.context import Context
 from jobs.ending import end
 from jobs.errors import StoreUnavailable
 from jobs.probe import Health
@@ -36,7 +37,7 @@ GREEN_S = 15.0
 SETTLE_S = 10.0
 """On a busy machine something may miss its two seconds to answer; by then it has answered again."""
 LOOK_S = 0.1
-SETTINGS = {"report_every_s": 3_600.0, "backup_every_s": 3_600.0, "snapshot_every_s": 86_400.0}
+SETTINGS = {"report_every_s": 3_600.0, "backup_every_s": 3_600.0, "snapshot_every_s": 86_400.0, "grace_s": 0.0}
 """With these the services start every loop that there is."""
 REGISTRY = Registry()
 
@@ -63,13 +64,16 @@ WITHOUT_TURN = Red(
 WITHOUT_DATABASE = Red(
     api=frozenset({"store", "quarantine", "services"}), services=frozenset({"store", "quarantine", *NEEDS_DATABASE})
 )
+WORKER = Red(api=frozenset({"workers"}), worker=frozenset({"worker"}))
 OTHERS = {
     "pusher": Red(api=frozenset({"pusher"})),
     "group-commit": Red(api=frozenset({"store"}), services=frozenset({"store"})),
     "feed hub": Red(api=frozenset({"feed"})),
-    "Tenure._serve": Red(api=frozenset({"workers"}), worker=frozenset({"worker"})),
+    "Tenure._serve": WORKER,
+    "Reporter.run": WORKER,
+    "Lease._run": WORKER,
 }
-"""Tasks that are no loops of the services."""
+"""Tasks and threads that are no loops of the services. Each one of the worker is in a system of its own."""
 READERS = Red(api=frozenset({"subscriptions"}))
 ONLOOKER = Red(api=frozenset({"event_loop"}))
 """Where the one who asks the parts is frozen, nobody knows more."""
@@ -81,6 +85,14 @@ GROUPS = 3
 @task(registry=REGISTRY)
 async def noop() -> None:
     pass
+
+
+@task(registry=REGISTRY)
+async def talk(ctx: Context) -> None:
+    """Says something from time to time, until its worker stops."""
+    while True:
+        await ctx.info("on")
+        await asyncio.sleep(1.0)
 
 
 class System:
@@ -122,11 +134,11 @@ class System:
             ]  # fmt: skip
 
     def use(self) -> None:
-        """Let there be jobs to accept and to push, somebody who wants to hear of them, and a slow statement."""
+        """Let there be jobs to accept, to push and to hear of, somebody who wants to, and a slow statement."""
         with Freezer.owned(self.name):
             self._accepting = asyncio.create_task(self._accept())
         self.client.feed.hub.wake()
-        self.client.pusher.add([Push(spec=self._job)])
+        self.client.pusher.add([Push(spec=self._job), Push(spec=make_spec("talk"))])
         self.client.store.slow.notice("SELECT 1", 5_000.0)
 
     async def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a reader of the feed does what it owes to those who wait for it."""
+"""Whether a task that works only where there is something to do does what it owes to those who wait for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf
 
 
 class Duty:
-    """Kept by one reader: a loop that is woken, takes a round, and rests before the next one."""
+    """Kept by one task: it is woken, takes a round, and rests before the next one. Any thread may call `owe`."""
 
     def __init__(self, name: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.name = name
@@ -18,7 +18,7 @@ class Duty:
         self._free_at = -inf
 
     def start(self) -> None:
-        """Note that the reader runs from now on: before, it owes nothing."""
+        """Note that the task runs from now on: before, it owes nothing."""
         self._runs = True
 
     def owe(self) -> None:
@@ -38,4 +38,5 @@ class Duty:
     @property
     def still_s(self) -> float:
         """For how long nothing was done although something is to be done."""
-        return 0.0 if self._since is None else max(0.0, self._monotonic() - max(self._since, self._free_at))
+        since = self._since  # which another thread may change
+        return 0.0 if since is None else max(0.0, self._monotonic() - max(since, self._free_at))
