@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from api.schema.node import node_id
 from jobs.job import LogLevel
 from jobs.outcome import Complete
 from tests.api.caller import Caller
 from tests.api.jobs_of import enqueue, job_of
-from tests.databases import DIALECTS
+from tests.databases import dialect  # noqa: F401  # the fixture: both databases
 from tests.jobs.hand import Hand
 
 PAGE = """
@@ -22,14 +20,6 @@ query ($first: Int, $after: Cursor, $last: Int, $before: Cursor, $direction: Ord
   }
 }
 """
-
-
-@pytest.fixture(params=DIALECTS)
-def dialect(request: pytest.FixtureRequest) -> str:
-    """Both databases."""
-    name: str = request.param
-    request.getfixturevalue(f"{name}_template")
-    return name
 
 
 async def test_nodes(api: Caller, hand: Hand) -> None:
