@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
 from jobs.errors import InvalidCursor
 from jobs.metric import SeriesPoint, SeriesRequest
@@ -14,7 +15,10 @@ from jobs.page import Direction, Page, PageRequest
 from jobs.snapshot import JobFigures, QueueFigures, QueueSection, Snapshot
 from jobs.store.cursor import Cursors, Keyset
 from jobs.store.database import Database, Dialect, Row, among, array
+from jobs.store.quarantine import DAMAGE
 from jobs.store.where import Query
+
+log = structlog.get_logger(__name__)
 
 SECTIONS = ("queues", "workers", "database", "redis", "notifications", "recorder", "processes", "errors")
 """The sections that have a column each, of JSON."""
@@ -192,17 +196,19 @@ def _field(dialect: Dialect, text: str, name: str) -> str:
 
 
 def _snapshot(row: Row) -> Snapshot:
-    sections: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     unread: dict[str, str] = {}
-    for name in SECTIONS:
+    for name, decoder in _decoders.items():
         try:
-            sections[name] = None if row[name] is None else _decoders[name].decode(row[name])
-        except ValueError:  # of another version, or damaged; the others tell what they know
+            parts[name] = None if row[name] is None else decoder.decode(row[name])
+        except DAMAGE:  # of another version, or damaged; the others tell what they know
             unread[name] = "What was stored cannot be read."
-    if sections.get("queues") is not None:
-        sections["queues"] = sections["queues"].section()
-    faults = _decoders["faults"].decode(row["faults"]) | unread
-    return Snapshot(id=row["id"], at_ms=row["at_ms"], took_ms=row["took_ms"], faults=faults, **sections)
+    if unread:
+        log.warning("store.unread_snapshot", id=row["id"], parts=sorted(unread))
+    if parts.get("queues") is not None:
+        parts["queues"] = parts["queues"].section()
+    parts["faults"] = (parts.get("faults") or {}) | unread
+    return Snapshot(id=row["id"], at_ms=row["at_ms"], took_ms=row["took_ms"], **parts)
 
 
 def _number(place: str) -> int:

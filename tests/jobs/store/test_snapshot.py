@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.errors import InvalidCursor
 from jobs.metric import Metric, SeriesRequest
@@ -161,3 +162,21 @@ async def test_a_section_that_cannot_be_read_is_named(store: Store) -> None:
     assert found.queues is None
     assert found.faults == {"queues": "What was stored cannot be read."}
     assert found.redis == RedisFigures(connected=True)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("damaged", ["{", "", "null", '["workers"]', '{"workers": 5}', DEEP])
+async def test_faults_that_cannot_be_read_are_a_fault_and_the_others_are_shown(store: Store, damaged: str) -> None:
+    for at_ms in (10, 20, 30):
+        await store.snapshots.add(make(at_ms, faults={"workers": "It hung."}), at_ms)
+    async with store._database.transaction() as transaction:
+        await transaction.execute("UPDATE system_health_snapshots SET faults = $1 WHERE at_ms = 20", (damaged,))
+    with capture_logs() as lines:
+        page = await store.snapshots.page(PageRequest())
+    whole, instead = {"workers": "It hung."}, {"faults": "What was stored cannot be read."}
+    assert [(one.at_ms, one.faults) for one in page.items] == [(30, whole), (20, instead), (10, whole)]
+    assert all(one.queues for one in page.items)
+    (line,) = [line for line in lines if line["event"] == "store.unread_snapshot"]
+    assert (line["id"], line["parts"]) == (page.items[1].id, ["faults"])
