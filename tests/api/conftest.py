@@ -94,3 +94,10 @@ async def reader(address: str, issue: Callable[..., Awaitable[str]]) -> AsyncIte
     """Somebody who may only read."""
     async with Caller(address, await issue(Role.VIEWER)) as caller:
         yield caller
+
+
+@pytest.fixture
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What monitors read is read anew for each of them."""
+    monkeypatch.setattr("jobs.recent.KEPT_S", 0.0)
+    monkeypatch.setattr("jobs.probe.EVERY_S", 0.0)

@@ -35,11 +35,7 @@ DOC = Path(__file__).parents[2] / "docs" / "metrics.md"
 Serve = Callable[..., Awaitable[Caller]]
 Issue = Callable[..., Awaitable[str]]
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.recent.KEPT_S", 0.0)
-    monkeypatch.setattr("jobs.probe.EVERY_S", 0.0)
+pytestmark = pytest.mark.usefixtures("nothing_is_kept")
 
 
 @pytest.fixture(autouse=True)
