@@ -12,7 +12,8 @@ from jobs import event as events
 from jobs.event import JobEvent
 from jobs.feed.shelf import Shelf, shelf_of
 from jobs.job import Job, Priority, State
-from jobs.where import JobWhere, fits, parts_of
+from jobs.where import JobWhere, parts_of
+from jobs.where_fit import fits
 
 _LEADS_TO: dict[type, State] = {
     events.Due: State.QUEUED,

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from jobs.event import JobEvent
 from jobs.job import Job, State
-from jobs.where import DOCUMENTS, JobWhere, PathWhere, value_at
+from jobs.where import DOCUMENTS, JobWhere, PathWhere
+from jobs.where_fit import value_at
 
 _PARTS = ("keys", "parents", "owners", "tags", "args", "metadata", "tasks", "queues")
 """Parts of filters that events are sorted by, those first that fewer jobs have in common."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from jobs.errors import InvalidOption
 from jobs.job import Priority, Reason, State
-from jobs.where import DEPTH_MAX, NUMBER_MAX, JobWhere, PathWhere, TimeRange, check, holds
+from jobs.where import DEPTH_MAX, NUMBER_MAX, JobWhere, PathWhere, TimeRange, check
+from jobs.where_fit import holds
 from jobs.where_text import parse
 
 NOW_MS = 1_795_000_000_000

@@ -12,7 +12,8 @@ from jobs.job import FINAL, Durability, Job, JobSpec, State
 from jobs.page import Counted, Direction, Page, PageRequest
 from jobs.store import Store
 from jobs.store.rows import args_of
-from jobs.where import JobWhere, TimeRange, fits
+from jobs.where import JobWhere, TimeRange
+from jobs.where_fit import fits
 from tests.factories import make_spec
 from tests.jobs.store.story import Story, Tale
 

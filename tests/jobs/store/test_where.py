@@ -16,7 +16,8 @@ from jobs.job import Failure, Job, Priority, Reason, State
 from jobs.page import Counted, Direction, PageRequest
 from jobs.store import Store
 from jobs.store.lead import lifted
-from jobs.where import JobWhere, PathWhere, TimeRange, check, fits
+from jobs.where import JobWhere, PathWhere, TimeRange, check
+from jobs.where_fit import fits
 from tests.factories import make_spec
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
 
