@@ -15,7 +15,6 @@ from api.schema.figures import (
     DatabaseFigures,
     ErrorFigures,
     NotificationFigures,
-    ProcessesFigures,
     QueuesFigures,
     RecorderFigures,
     RedisFigures,
@@ -24,6 +23,7 @@ from api.schema.figures import (
 )
 from api.schema.job_where import TimeRange
 from api.schema.node import Node, node_id, parse_node_id
+from api.schema.process import ProcessesFigures
 from api.schema.scalars import Cursor, milliseconds
 from jobs import snapshot as records
 from jobs.errors import InvalidOption, NotFound
