@@ -6,41 +6,59 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 
+from jobs.event import Died, Enqueued, Position, Started
+from jobs.job import Priority, Reason, State
 from tests.system.figures import outside
 from tests.system.figures.check import Finding, judge, table
 from tests.system.figures.outside import Ranges, Shown
 from tests.system.figures.provocation import Provoked, Span
+from tests.system.figures.replay import Replay
 from tests.system.figures.source import Sample
 from tests.system.figures.statement_log import ServerLog, Trace
 from tests.system.figures.trace import sitecustomize
+from tests.system.figures.vitals import Vitals
 from tests.system.product import ROOT
+from tests.wait import until
 
 AT_S = 1_000.0
+TAKEN = AT_S, AT_S + 0.2
 
 
 def found(metric: str, value: float, sources: list[float], ranges: Ranges | None = None) -> Finding:
     samples = [
-        Sample(AT_S - 0.9 + number / 3, AT_S - 0.8 + number / 3, {(metric, ""): one})
+        Sample(AT_S - 0.4 + number / 10, AT_S - 0.3 + number / 10, {(metric, ""): one})
         for number, one in enumerate(sources)
     ]
-    (finding,) = judge({(metric, ""): value}, samples, AT_S, ranges or {})
+    (finding,) = judge({(metric, ""): value}, samples, TAKEN, ranges or {})
     return finding
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(4, "WRONG"), (5, "ok"), (7, "ok"), (8, "WRONG")])
-def test_a_figure_is_right_within_what_its_source_said(value: float, verdict: str) -> None:
-    assert found("WORKER_TOTAL", value, [5, 6, 7, 6]).verdict == verdict
+def test_a_figure_is_right_within_what_its_source_said_while_it_was_taken(value: float, verdict: str) -> None:
+    assert found("WORKER_TOTAL", value, [1, 2, 3, 5, 6, 6, 7, 9]).verdict == verdict
 
 
 def test_a_figure_without_a_source_is_no_good() -> None:
-    (finding,) = judge({("REDIS_KEYS", ""): 3}, [], AT_S, {})
+    (finding,) = judge({("REDIS_KEYS", ""): 3}, [], TAKEN, {})
     assert finding.verdict == "NO SOURCE"
     assert "NO SOURCE" in table([finding])
+
+
+def test_a_figure_that_is_not_there_is_missed() -> None:
+    sample = Sample(AT_S - 0.1, AT_S, {("REDIS_KEYS", ""): 3})
+    findings = judge({("WORKER_TOTAL", ""): 1}, [sample], TAKEN, {("WORKER_TOTAL", ""): (1, 1)}, ["QUEUE_DEAD"])
+    assert {one.metric: one.verdict for one in findings} == {
+        "QUEUE_DEAD": "NO SOURCE",
+        "REDIS_KEYS": "MISSING",
+        "WORKER_TOTAL": "ok",
+    }
 
 
 def test_what_a_process_counts_is_held_against_its_range() -> None:
@@ -111,15 +129,58 @@ asyncio.run(run())
 
 
 async def test_the_trace_of_sqlite_counts_as_the_process_does(tmp_path: Path) -> None:
-    statements = tmp_path / "statements"
+    statements, times = tmp_path / "statements", tmp_path / "times"
     statements.mkdir()
-    paths = {"PYTHONPATH": str(Path(sitecustomize.__file__).parent), sitecustomize.FOLDER: str(statements)}
+    times.mkdir()
+    paths = {
+        "PYTHONPATH": str(Path(sitecustomize.__file__).parent),
+        sitecustomize.DATABASE: str(statements),
+        sitecustomize.DRIVER: str(times),
+    }
     command = [sys.executable, "-c", _TRACED, f"sqlite://{tmp_path}/test.db"]
     said = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, env=os.environ | paths, check=True, timeout=30, capture_output=True
     )
     pid, counted = map(int, said.stdout.split())
-    log = Trace(statements)
-    log.read()
     assert counted == 3 + 4  # BEGIN, one statement, one over many rows, COMMIT
-    assert len(log.of[pid].took_ms) == counted
+    for folder in (statements, times):
+        log = Trace(folder)
+        log.read()
+        assert len(log.of[pid].took_ms) == counted
+
+
+def test_a_replay_tells_how_many_jobs_were_in_each_state_at_any_moment() -> None:
+    replay = Replay()
+    begun = Enqueued("a", 1, 0, 1, State.QUEUED, "q", "t", Priority.NORMAL, 0, False, "")
+    for second, one in enumerate(
+        [begun, Started("a", 2, 0, 1, 1, "w"), Died("a", 3, 0, 1, 1, Reason.NOT_RETRYABLE, "{}")]
+    ):
+        replay.take(f"{1000 * second}-0", msgspec.msgpack.encode([1, [one]]))
+    assert replay.live(0.5, 0.6)["QUEUE_WAITING", "q"] == (1, 1)
+    assert replay.live(0.5, 1.5)["QUEUE_WAITING", ""] == (0, 1)
+    assert replay.live(1.5, 1.6)["QUEUE_ACTIVE", "q"] == (1, 1)
+    assert replay.live(2.5, 2.6)["QUEUE_ACTIVE", "q"] == (0, 0)
+    started, died = Position(1, 1000, 0, 0), Position(1, 2000, 0, 0)
+    assert replay.died(started, died, 0)["QUEUE_FAILED", "q"] == (0, 1)
+    assert replay.died(died, died, 60)["ERROR_DEAD_HOUR", ""] == (0, 0)
+    behind = replay.behind(started, 2.5, started, 2.6)
+    assert behind["RECORDER_LAG_EVENTS", ""] == (1, 1)
+    assert behind["RECORDER_LAG_MS", ""] == (500, 600)
+
+
+async def test_the_kernel_says_how_busy_a_process_is() -> None:
+    vitals = Vitals(lambda: [os.getpid()])
+    vitals.near = True
+    with vitals:
+        await until(lambda: vitals.knows(os.getpid()))
+        began_s = time.time()
+        until_s = time.process_time() + 0.2
+        while time.process_time() < until_s:
+            pass
+        ended_s = time.time()
+        until_s = ended_s + 0.05
+        await until(lambda: time.time() > until_s)
+    least_s, _ = vitals.busy_s(os.getpid(), began_s, began_s)
+    _, most_s = vitals.busy_s(os.getpid(), ended_s, ended_s)
+    assert 0.1 < most_s - least_s < 5
+    assert vitals.memory(os.getpid(), began_s, ended_s)[0] > 1_000_000

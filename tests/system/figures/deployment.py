@@ -12,10 +12,12 @@ from tests.system.chaos.embedded import Embedded
 from tests.system.chaos.replicated import Replicated, Slot
 from tests.system.figures import trace
 from tests.system.figures.task import VARIABLE
-from tests.system.figures.trace.sitecustomize import FOLDER
+from tests.system.figures.trace.sitecustomize import DATABASE, DRIVER
 from tests.tcp_proxy import TcpProxy
 
 SLOW_MS = 200.0
+RENEW_S = 4.0
+"""How often a worker says how it is: /proc counts hundredths of a second, and over a second that is little."""
 
 
 def environ(folder: Path, every_s: float) -> dict[str, str]:
@@ -23,7 +25,11 @@ def environ(folder: Path, every_s: float) -> dict[str, str]:
         "QUEUEQL_TASKS": "tests.system.figures.task",
         "QUEUEQL_SNAPSHOT_EVERY_S": str(every_s),
         "QUEUEQL_SLOW_QUERY_MS": str(SLOW_MS),
+        "QUEUEQL_LEASE_S": "10",
+        "QUEUEQL_RENEW_S": str(RENEW_S),
         VARIABLE: str(folder / "blocked"),
+        "PYTHONPATH": str(Path(trace.__file__).parent),
+        DRIVER: str(folder / "times"),
     }
 
 
@@ -38,15 +44,18 @@ class _Straight(TcpProxy):
 class BusyEmbedded(Embedded):
     """Everything in one tree of processes; SQLite tells how long every statement took."""
 
+    without = frozenset({"DATABASE_CONNECTIONS", "DATABASE_CONNECTIONS_ACTIVE", "DATABASE_CONNECTIONS_MAX"})
+    """Figures that there are none of."""
+
     def __init__(self, folder: Path, every_s: float) -> None:
         self.every_s = every_s
-        self.statements = folder / "statements"
+        self.statements, self.times = folder / "statements", folder / "times"
         self.statements.mkdir()
+        self.times.mkdir()
         super().__init__(folder)
 
     def environ(self) -> dict[str, str]:
-        traced = {"PYTHONPATH": str(Path(trace.__file__).parent), FOLDER: str(self.statements)}
-        return super().environ() | environ(self.folder, self.every_s) | traced
+        return super().environ() | environ(self.folder, self.every_s) | {DATABASE: str(self.statements)}
 
     @property
     def database(self) -> Path:
@@ -55,10 +64,14 @@ class BusyEmbedded(Embedded):
 
 
 class BusyReplicated(Replicated):
-    """Two of each process; PostgreSQL logs every statement, and how long it took."""
+    """Two of each process; PostgreSQL logs every statement, and asyncpg tells how long it took."""
+
+    without = frozenset({"DATABASE_FREE_BYTES", "DATABASE_WAL_BYTES"})
 
     def __init__(self, folder: Path, every_s: float) -> None:
         self.every_s = every_s
+        self.times = folder / "times"
+        self.times.mkdir()
         super().__init__(folder)
         self.statements = Path(tempfile.mkdtemp(prefix="qq-statements-"))
         self.statements.chmod(0o777)  # PostgreSQL is somebody else

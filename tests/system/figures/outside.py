@@ -10,27 +10,24 @@ from dataclasses import dataclass
 from jobs.snapshot import ProcessFigures
 from jobs.store.figures import BUCKET_S, BUCKETS
 from tests.system.figures.deployment import SLOW_MS
-from tests.system.figures.provocation import CROWD, POOL_MAX, Provoked
+from tests.system.figures.provocation import CROWD, POOL_MAX, Provoked, Span
 from tests.system.figures.statement_log import StatementLog
+from tests.system.figures.vitals import Vitals
 from tests.system.figures.watch import Look, Sessions, Use, Watch
 
 Range = tuple[float, float]
 Ranges = dict[tuple[str, str], Range]
 
-BEFORE_S, AFTER_S = 0.3, 0.05
+BEFORE_S, AFTER_S = 0.15, 0.01
 """A process looks, then says what it has seen, then Redis notes when."""
 TAKEN_S = 1.0
 """So late a process on a busy machine may come to count a statement that the server has ended."""
-OTHERS = 4
-"""Queries that an API process makes of its own accord at a time, at most."""
-WAITS = 4
-"""How many times as long as one with nothing else to do a busy process may wait for an answer that is there."""
-SELDOM = 1 / 2_500
-"""Part of all answers of PostgreSQL that are there long before a process on a busy machine comes to take them."""
-PYTHON_MS = 0.2
-"""What Python needs around a statement of SQLite, where it has to wait for its interpreter."""
-LATE_S = 0.3
-"""How late a loop is besides: the machine is busy."""
+OTHERS = 3
+"""Queries that a process makes of its own accord at a time, at most."""
+PYTHON_MS, PYTHON_PART = 0.02, 0.04
+"""What Python needs around a call of sqlite3 or asyncpg: more, where that waits long, since others run meanwhile."""
+LATE_S = 0.15
+"""How late a loop or a thread may be besides: the machine is busy."""
 LOOK_S, TICK_S = 0.5, 0.5
 """How often a worker's loop and that of another process is asked whether it is late."""
 
@@ -52,6 +49,10 @@ class Shown:
     seen_ms: int
     queries: int | None
 
+    @property
+    def scope(self) -> str:
+        return f"{self.kind} {self.pid}"
+
 
 def active(watch: Watch, at_s: float, took_s: float) -> Ranges:
     """Sessions that ran a statement when the snapshot was taken."""
@@ -59,25 +60,48 @@ def active(watch: Watch, at_s: float, took_s: float) -> Ranges:
     return {("DATABASE_CONNECTIONS_ACTIVE", ""): _range([one.active for one in looks])}
 
 
+def vitals(seen: Vitals, shown: Sequence[Shown], before_ms: Mapping[int, int]) -> Ranges:
+    """Processor time and memory of each process. `before_ms`: when it had said so the time before.
+
+    It looks some time before it is heard, and /proc counts in hundredths of a second: over the two seconds between two
+    reports of a worker, both make a few hundredths of a core.
+    """
+    found: Ranges = {}
+    for one in shown:
+        begun_s, ended_s = before_ms[one.pid] / 1000, one.seen_ms / 1000
+        from_s = seen.busy_s(one.pid, begun_s - BEFORE_S, begun_s)
+        to_s = seen.busy_s(one.pid, ended_s - BEFORE_S, ended_s)
+        lasted_s = ended_s - begun_s
+        found["PROCESS_CPU", one.scope] = (
+            max(0.0, to_s[0] - from_s[1]) / (lasted_s + BEFORE_S),
+            (to_s[1] - from_s[0]) / (lasted_s - BEFORE_S),
+        )
+        found["PROCESS_MEMORY_BYTES", one.scope] = seen.memory(one.pid, ended_s - BEFORE_S, ended_s)
+    for metric in ("PROCESS_CPU", "PROCESS_MEMORY_BYTES"):
+        found[metric, ""] = _sum(each for (name, _), each in found.items() if name == metric)
+    return found
+
+
 def pools(watch: Watch, said: Mapping[int, Said], done: Provoked) -> Ranges:
-    """The connections of all processes, each when it said how many they are."""
+    """The connections of all processes, each when it said how many they are.
+
+    Most statements are shorter than the time between its look and its word: what is in use then is 0 or 1.
+    """
 
     def over(look: Callable[[list[Use]], Range]) -> Range:
         return _sum(look(_uses(watch, pid, one)) for pid, one in said.items())
 
-    found = {
+    return {
         ("DATABASE_POOL_SIZE", ""): over(lambda uses: _range([use.open for use in uses])),
         ("DATABASE_POOL_ACTIVE", ""): over(lambda uses: _spread([(use.busy_least, use.busy_most) for use in uses])),
         ("DATABASE_POOL_IDLE", ""): over(
             lambda uses: _spread([(use.open - use.busy_most, use.open - use.busy_least) for use in uses])
         ),
+        ("DATABASE_POOL_WAITING", ""): _sum(
+            _waiting(_uses(watch, pid, one), pid, one.at_s, done, is_pool=isinstance(watch, Sessions))
+            for pid, one in said.items()
+        ),
     }
-    if isinstance(watch, Sessions):
-        waiting = _sum(_waiting(_uses(watch, pid, one), pid, one.at_s, done) for pid, one in said.items())
-    else:
-        least = sum(min(use.waiting for use in _uses(watch, pid, one)) for pid, one in said.items())
-        waiting = least, math.inf  # those behind others of their own process are not seen from outside
-    return found | {("DATABASE_POOL_WAITING", ""): waiting}
 
 
 def _uses(watch: Watch, pid: int, one: Said) -> list[Use]:
@@ -85,46 +109,55 @@ def _uses(watch: Watch, pid: int, one: Said) -> list[Use]:
     return [look.of[pid] for look in looks if pid in look.of]
 
 
-def _waiting(uses: list[Use], pid: int, at_s: float, done: Provoked) -> Range:
+def _waiting(uses: list[Use], pid: int, at_s: float, done: Provoked, *, is_pool: bool) -> Range:
+    busy = max(use.busy_most for use in uses)
     if any(span.pid == pid and span.has(at_s) for span in done.crowded):
-        return CROWD - POOL_MAX, CROWD - POOL_MAX + OTHERS
-    full = max(use.busy_most for use in uses) >= POOL_MAX
-    opened = max(use.open for use in uses) - min(use.open for use in uses)  # who waits for one to be made
-    return 0, math.inf if full else opened
+        # Nobody sees from outside who stands behind another one of the same process; one of them may be served.
+        served = POOL_MAX if is_pool else max(use.busy_least for use in uses)
+        return CROWD - max(served, 0 if is_pool else 1), CROWD - (POOL_MAX if is_pool else 0) + OTHERS
+    if is_pool:
+        opened = max(use.open for use in uses) - min(use.open for use in uses)  # who waits for one to be made
+        return 0, OTHERS + CROWD if busy >= POOL_MAX else opened
+    waits = [use.waiting for use in uses]
+    return min(waits), OTHERS if busy or max(waits) else 0
 
 
-def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], done: Provoked) -> Ranges:
+def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], shown: Sequence[Shown]) -> Ranges:
     """Statements of all processes, as the database itself tells of them."""
-    ever, minute, slow, took = [], [], [], []
+    ever: Ranges = {}
+    minute = []
     for pid, one in said.items():
         of = [log.of[key] for key in (watch.ports.get(pid, ()) if isinstance(watch, Sessions) else (pid,))]
         until_s = one.at_s - TAKEN_S, one.at_s + AFTER_S
-        counts = [sum(len(each.between(0, moment_s)) for each in of) for moment_s in until_s]
-        ever.append((counts[0], counts[1]))
-        lately = [[ms for each in of for ms in each.between(_window_s(moment_s), moment_s)] for moment_s in until_s]
-        minute.append(_range([len(each) for each in lately]))
-        took.append((sum(lately[0]), len(lately[0])))
-        all_ms = [ms for each in of for ms in each.between(0, until_s[1])]
-        halted = [span for span in (*done.frozen, *done.blocked) if span.pid == pid]
-        under_way = sum(len(each.between(span.begun_s - 0.05, span.ended_s)) for each in of for span in halted)
-        late = sum(ms >= SLOW_MS / 2 for ms in all_ms) + under_way + round(SELDOM * len(all_ms))
-        slow.append((sum(ms >= SLOW_MS for ms in all_ms), late))
-    average = sum(ms for ms, _ in took) / max(1, sum(number for _, number in took))
-    beyond_ms = WAITS * _beyond_ms(log, watch) if isinstance(watch, Sessions) else PYTHON_MS
-    return {
-        ("DATABASE_QUERIES", ""): _sum(ever),
+        scope = next(each.scope for each in shown if each.pid == pid)
+        least, most = [sum(len(each.between(0, moment_s)) for each in of) for moment_s in until_s]
+        ever["DATABASE_QUERIES", scope] = least, most
+        lately = [sum(len(each.between(_window_s(moment_s), moment_s)) for each in of) for moment_s in until_s]
+        minute.append(_range(lately))
+    return ever | {
+        ("DATABASE_QUERIES", ""): _sum(ever.values()),
         ("DATABASE_QUERIES_MINUTE", ""): _sum(minute),
-        ("DATABASE_SLOW_QUERIES", ""): _sum(slow),
-        ("DATABASE_AVERAGE_QUERY_MS", ""): (average, average + beyond_ms),
     }
 
 
-def _beyond_ms(log: StatementLog, sessions: Sessions) -> float:
-    """Return how much longer than the server needs a client waits on this machine, on average."""
-    since_s = sessions.took_ms[-1][0] - 60.0
-    waited = [ms for at_s, ms in sessions.took_ms if at_s > since_s]
-    needed = log.of[sessions.port].between(since_s, math.inf)
-    return sum(waited) / len(waited) - sum(needed) / max(1, len(needed))
+def times(driver: StatementLog, said: Mapping[int, Said]) -> Ranges:
+    """How long statements of all processes took, as SQLite and asyncpg tell of them."""
+    slow, totals, numbers = [], [], []
+    for pid, one in said.items():
+        until_s = one.at_s - BEFORE_S, one.at_s + AFTER_S
+        lately = [driver.of[pid].between(_window_s(moment_s), moment_s) for moment_s in until_s]
+        totals.append(_range([sum(each) for each in lately]))
+        numbers.append(_range([len(each) for each in lately]))
+        before, ever = [driver.of[pid].between(0, moment_s) for moment_s in until_s]
+        slow.append((sum(ms >= SLOW_MS for ms in before), sum(ms >= SLOW_MS * 0.95 for ms in ever)))
+    (least_ms, most_ms), (least, most) = _sum(totals), _sum(numbers)
+    return {
+        ("DATABASE_SLOW_QUERIES", ""): _sum(slow),
+        ("DATABASE_AVERAGE_QUERY_MS", ""): (
+            least_ms / max(1, most),
+            (1 + PYTHON_PART) * most_ms / max(1, least) + PYTHON_MS,
+        ),
+    }
 
 
 def _window_s(now_s: float) -> float:
@@ -134,21 +167,33 @@ def _window_s(now_s: float) -> float:
 
 
 def lateness(said: Mapping[int, Said], workers: Mapping[int, float], done: Provoked) -> Ranges:
-    """Workers whose loop is blocked, and how late the latest loop is. `workers`: when each was last heard of."""
+    """Workers whose loop is blocked, and how late the latest loop is. `workers`: when each was last heard of.
+
+    A loop is asked twice a second: it may have been held up for half a second before it is late.
+    """
     stuck, lags = 0, [(0.0, LATE_S)]
     for span in done.blocked:
         seen_s = workers.get(span.pid)
         if seen_s is not None and span.begun_s + 1.0 + LOOK_S + LATE_S < seen_s < span.ended_s:
             stuck += 1
-            lags.append((seen_s - span.begun_s - LOOK_S - LATE_S, seen_s - span.begun_s + LATE_S))
+            lags.append((seen_s - span.begun_s - LOOK_S - LATE_S, seen_s - span.begun_s + AFTER_S))
     for pid, one in said.items():
         before_s = one.at_s - 5.0  # its report before this one came then, or half a second earlier
         for span in done.frozen:
             if span.pid == pid and before_s < span.begun_s < one.at_s:
-                lasted_s = span.ended_s - span.begun_s
-                lags.append((lasted_s - TICK_S - AFTER_S, lasted_s + LATE_S))
+                lags.append(_frozen_s(span, done))
     latest = max(least for least, _ in lags), max(most for _, most in lags)
     return {("WORKER_STUCK", ""): (stuck, stuck), ("PROCESS_LOOP_LAG_MS", ""): (1000 * latest[0], 1000 * latest[1])}
+
+
+def _frozen_s(span: Span, done: Provoked) -> Range:
+    """How late a loop is that was frozen. It ticks twice a second from its report on, unless that held it up."""
+    least_s = span.ended_s - span.begun_s - TICK_S - AFTER_S
+    if any(held.begun_s < span.said_s + 1.5 and span.said_s < held.ended_s for held in done.held):
+        return least_s, span.ended_s - span.begun_s + LATE_S
+    ticks = math.ceil((span.begun_s - span.said_s) / TICK_S)
+    tick_s = span.said_s + ticks * TICK_S
+    return max(least_s, span.ended_s - tick_s - LATE_S), span.ended_s - tick_s + LATE_S
 
 
 def said_by(reports: Mapping[int, Mapping[int, ProcessFigures]], shown: Sequence[Shown]) -> dict[int, Said]:

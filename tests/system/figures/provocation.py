@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +17,24 @@ from tests.system.figures.deployment import BusyEmbedded, BusyReplicated
 from tests.system.figures.task import VARIABLE
 from tests.system.product import Api
 
-BLOCK_S = 4.5
-BLOCK_BEFORE_S = 3.2
-FREEZE_S = 1.0
-HOLD_MAX_S = 1.6
+BLOCK_S = 8.0
+BLOCK_BEFORE_S = 6.5
+FREEZE_S = 2.0
+HOLD_MAX_S = 2.0
 REPORT_S = 5.0
 """How often a process says how it is, half a second later at most."""
+BEHIND_S, LEFT_S = 1.0, 0.15
+"""So long before a snapshot the recorder is kept from writing, and so long after it it goes on."""
+CROWD_BEFORE_S, IN_LINE_S = 0.9, 0.6
+"""So long before a process may report too much is asked of it; and so long that takes to stand in line."""
+FREE_BYTES = 400_000
 POOL_MAX = 10
-CROWD = 16
-"""Queries at a time, of a process that may have ten connections."""
-ENQUEUE = "mutation ($input: JobEnqueueInput!) { jobEnqueue(input: $input) { userErrors { message } } }"
+CROWD = 40
+"""Queries at a time, of a process that may have ten connections, or one that writes."""
+ENQUEUE = "mutation ($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } userErrors { message } } }"
 ASKED = "{ backups(first: 1) { archiveId } }"
+WRITTEN = f'mutation {{ slowQueriesClear(input: {{ fingerprint: "{"0" * 64}" }}) {{ cleared }} }}'
+FREE = "INSERT INTO quarantine (at_ms, source, ref, reason, record, digest) VALUES (0, '', '', '', zeroblob(?), '')"
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class Span:
     pid: int
     begun_s: float
     ended_s: float
+    said_s: float = 0.0
+    """When it had last said how it is, where that was waited for."""
 
     def has(self, at_s: float) -> bool:
         return self.begun_s <= at_s <= self.ended_s
@@ -51,9 +60,9 @@ class Provoked:
     frozen: list[Span] = field(default_factory=list)
     """Processes."""
     crowded: list[Span] = field(default_factory=list)
-    """Processes that more queries were asked of than they have connections, while no query could end."""
+    """Processes that more was asked of than they have connections, while nothing of it could end."""
     held: list[Span] = field(default_factory=list)
-    """SQLite's write lock, by the checker."""
+    """SQLite, by the checker; of no process."""
 
 
 class Provocation:
@@ -68,9 +77,11 @@ class Provocation:
 
     async def around(self, slot_s: float, number: int) -> None:
         """Do what belongs to the snapshot with this number, until it is taken."""
+        crowd = self._crowd_sqlite if isinstance(self._product, BusyEmbedded) else self._crowd_postgres
         async with asyncio.TaskGroup() as together:
             together.create_task(self._block(slot_s) if number % 2 == 0 else self._freeze(slot_s))
-            together.create_task(self._hold(slot_s) if isinstance(self._product, BusyEmbedded) else self._crowd(slot_s))
+            together.create_task(self._crowds(slot_s, crowd))
+            together.create_task(self._hold_recorder(slot_s, number))
 
     def read(self) -> Provoked:
         """Return what was done, with what the tasks have noted."""
@@ -82,6 +93,7 @@ class Provocation:
     async def _block(self, slot_s: float) -> None:
         await _until(slot_s - BLOCK_BEFORE_S)
         await self._apis[0].execute(ENQUEUE, {"input": {"task": "block", "args": {"seconds": BLOCK_S}}})
+        await _until(slot_s - BLOCK_BEFORE_S + BLOCK_S + 0.5)  # it notes only then when that was
 
     async def _freeze(self, slot_s: float) -> None:
         """Freeze a process of the services once between any two of its reports before the snapshot."""
@@ -89,37 +101,41 @@ class Provocation:
         last_s = 0.0
         while time.time() < slot_s - 1.5:
             said_s = self._said_s(pid)
-            begin_s = said_s + 1.5
-            if said_s == last_s or not time.time() - 2.0 < begin_s < slot_s - 1.5:
+            begin_s = said_s + 1.75  # between two ticks of its loop
+            if said_s == last_s or not time.time() < begin_s < slot_s - FREEZE_S - 1.5:
                 await asyncio.sleep(0.1)
                 continue
             last_s = said_s
             await _until(begin_s)
             begun_s = time.time()
             await self._product.freeze("services", 0, FREEZE_S)
-            self.done.frozen.append(Span(pid, begun_s, time.time()))
+            self.done.frozen.append(Span(pid, begun_s, time.time(), said_s))
 
-    async def _crowd(self, slot_s: float) -> None:
-        """Ask too much of the last API whenever it is about to report, while nobody may read what is asked for."""
-        assert isinstance(self._product, BusyReplicated)
+    async def _crowds(self, slot_s: float, crowd: Callable[[int, float], Awaitable[None]]) -> None:
+        """Ask too much of the last API whenever it is about to report, so that the snapshot shows it."""
         pid = self._product.pids("api")[-1]
-        connection = await asyncpg.connect(self._product.sql_url)
         last_s = 0.0
-        while time.time() < slot_s - 0.5:
+        while time.time() < slot_s - CROWD_BEFORE_S:
             said_s = self._said_s(pid)
-            if said_s == last_s or not time.time() < said_s + REPORT_S - 0.7 < slot_s - 2.5:
-                await asyncio.sleep(0.1)
+            if said_s == last_s or not time.time() < said_s + REPORT_S - CROWD_BEFORE_S < slot_s - CROWD_BEFORE_S:
+                await asyncio.sleep(0.05)
                 continue
             last_s = said_s
-            await _until(said_s + REPORT_S - 0.7)
-            async with asyncio.TaskGroup() as asking, connection.transaction():
-                await connection.execute("LOCK TABLE backup IN ACCESS EXCLUSIVE MODE")
-                for _ in range(CROWD):
-                    asking.create_task(self._apis[-1].execute(ASKED))
-                await self._until_blocked(connection)
-                begun_s = time.time()
-                await self._until_said(pid, said_s)
-                self.done.crowded.append(Span(pid, begun_s, time.time()))
+            await _until(said_s + REPORT_S - CROWD_BEFORE_S)
+            await crowd(pid, said_s)
+
+    async def _crowd_postgres(self, pid: int, said_s: float) -> None:
+        """Let nobody read what is asked for."""
+        assert isinstance(self._product, BusyReplicated)
+        connection = await asyncpg.connect(self._product.sql_url)
+        async with asyncio.TaskGroup() as asking, connection.transaction():
+            await connection.execute("LOCK TABLE backup IN ACCESS EXCLUSIVE MODE")
+            for _ in range(CROWD):
+                asking.create_task(self._apis[-1].execute(ASKED))
+            await self._until_blocked(connection)
+            begun_s = time.time()
+            await self._until_said(pid, said_s)
+            self.done.crowded.append(Span(pid, begun_s, time.time()))
         await connection.close()
 
     async def _until_blocked(self, connection: asyncpg.Connection) -> None:
@@ -127,26 +143,56 @@ class Provocation:
         deadline_s = time.time() + HOLD_MAX_S
         while await connection.fetchval(text) < POOL_MAX and time.time() < deadline_s:
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.1)  # for the others, which wait for a connection
+        await asyncio.sleep(IN_LINE_S)  # for the others, which wait for a connection
 
-    async def _hold(self, slot_s: float) -> None:
-        """Keep everybody from writing to SQLite while the API reports."""
+    async def _crowd_sqlite(self, pid: int, said_s: float) -> None:
+        """Let nobody write."""
+        async with self._crowded(pid):
+            await asyncio.sleep(IN_LINE_S)
+            await self._until_said(pid, said_s)
+
+    @asynccontextmanager
+    async def _crowded(self, pid: int) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as asking, self._alone():
+            for _ in range(CROWD):
+                asking.create_task(self._apis[-1].execute(WRITTEN))
+            begun_s = time.time() + IN_LINE_S
+            yield
+            self.done.crowded.append(Span(pid, begun_s, time.time()))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[sqlite3.Connection]:
+        """Keep everybody from writing to SQLite."""
         assert isinstance(self._product, BusyEmbedded)
-        (pid,) = self._product.pids("api")
-        said_s = self._said_s(pid)
-        while said_s + REPORT_S < time.time() + 0.5:
-            await asyncio.sleep(0.1)
-            said_s = self._said_s(pid)
-        await _until(min(said_s + REPORT_S - 0.2, slot_s - 2.5))
         with closing(
             sqlite3.connect(self._product.database, isolation_level=None, timeout=10, check_same_thread=False)
         ) as database:
             await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")
             begun_s = time.time()
-            await asyncio.sleep(0.5)
-            await self._until_said(pid, said_s)
-            database.execute("ROLLBACK")
-            self.done.held.append(Span(pid, begun_s, time.time()))
+            try:
+                yield database
+            finally:
+                database.execute("COMMIT")
+                self.done.held.append(Span(0, begun_s, time.time()))
+
+    async def _hold_recorder(self, slot_s: float, number: int) -> None:
+        """Let the recorder be behind. SQLite: nobody can write then, so that is not done for each snapshot."""
+        if isinstance(self._product, BusyReplicated):
+            await _until(slot_s - BEHIND_S)
+            connection = await asyncpg.connect(self._product.sql_url)
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE recorder IN EXCLUSIVE MODE")
+                await _until(slot_s + LEFT_S)
+            await connection.close()
+            return
+        await _until(slot_s - 4.0)
+        async with self._alone() as database:
+            database.execute(FREE, (FREE_BYTES,))
+            database.execute("DELETE FROM quarantine WHERE digest = ''")
+        if number % 2:
+            await _until(slot_s - BEHIND_S)
+            async with self._crowded(self._product.pids("api")[-1]):
+                await _until(slot_s + LEFT_S)
 
     async def _until_said(self, pid: int, before_s: float) -> None:
         deadline_s = time.time() + HOLD_MAX_S

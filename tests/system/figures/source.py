@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
-import psutil
 import redis.asyncio
 
 from jobs.broker import keys
+from jobs.broker.record import WorkerInfo
 from jobs.event import Position
 from jobs.snapshot import ProcessFigures
 from tests.system.chaos.deployment import Deployment
@@ -27,16 +26,10 @@ Figures = dict[tuple[str, str], float]
 HEAR_S = 0.05
 
 _PARTS = ("api", "services", "worker")
-_STATES = {
-    "QUEUE_WAITING": ("QUEUED",),
-    "QUEUE_DELAYED": ("SCHEDULED", "RETRYING"),
-    "QUEUE_ACTIVE": ("ACTIVE",),
-    "QUEUE_BLOCKED": ("BLOCKED",),
-    "QUEUE_COMPLETED": ("COMPLETED",),
-    "QUEUE_FAILED": ("DEAD",),
-    "QUEUE_CANCELLED": ("CANCELLED",),
-    "QUEUE_DEAD": ("DEAD",),
-}
+MEMORY_MAX_BYTES = 500_000_000
+"""What Redis is told that it may use."""
+_STATES = {"QUEUE_COMPLETED": "COMPLETED", "QUEUE_CANCELLED": "CANCELLED", "QUEUE_DEAD": "DEAD"}
+"""Recounted in history; a job that was retried has left it. The other states are those of the replay."""
 _COUNTS = "SELECT queue, state, count(*) AS n FROM job GROUP BY queue, state"
 _ATTEMPTS = (
     "SELECT sum(CASE WHEN state IN ('COMPLETED', 'FAILED') THEN 1 ELSE 0 END) AS processed,"
@@ -44,61 +37,84 @@ _ATTEMPTS = (
     " avg(CASE WHEN state <> 'LOST' THEN finished_ms - started_ms END) AS average"
     " FROM attempt WHERE finished_ms >= {since_ms:d}"
 )
-_OTHERS = (
-    "SELECT (SELECT count(*) FROM job WHERE state = 'DEAD' AND finished_ms >= {since_ms:d}) AS dead,"
-    " (SELECT COALESCE(sum(count), 0) FROM slow_query) AS slow"
-)
+_POSITION = "SELECT position FROM recorder"
 _SERVER = (
     "SELECT pg_database_size(current_database()) AS size, count(*) AS all,"
-    " count(*) FILTER (WHERE state = 'active' AND pid <> pg_backend_pid()) AS active,"
-    " count(*) FILTER (WHERE application_name = 'queueql') AS pool,"
-    " count(*) FILTER (WHERE application_name = 'queueql' AND state <> 'idle') AS busy,"
     " (SELECT setting::int FROM pg_settings WHERE name = 'max_connections') AS most"
-    " FROM pg_stat_activity WHERE datname = current_database()"
+    " FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What all sources said, between two moments."""
+    """What a source said, between two moments."""
 
     began_s: float
     ended_s: float
     figures: Figures
 
 
-class _Entry(msgspec.Struct, array_like=True):
-    epoch: int
-    events: list[msgspec.Raw]
+class _Reader:
+    """A connection of the checker."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._postgres: asyncpg.Connection | None = None
+        self._sqlite: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        if isinstance(self._deployment, BusyReplicated):
+            self._postgres = await asyncpg.connect(self._deployment.sql_url, server_settings={"jit": "off"})
+        elif isinstance(self._deployment, BusyEmbedded):
+            self._sqlite = sqlite3.connect(self._deployment.database, timeout=10, check_same_thread=False)
+            self._sqlite.row_factory = sqlite3.Row
+
+    async def close(self) -> None:
+        if self._postgres:
+            await self._postgres.close()
+        if self._sqlite:
+            self._sqlite.close()
+
+    async def rows(self, *texts: str) -> list[list[Any]]:
+        if self._postgres:
+            return [await self._postgres.fetch(text) for text in texts]
+        return await asyncio.to_thread(self._read, texts)
+
+    def _read(self, texts: Sequence[str]) -> list[list[Any]]:
+        assert self._sqlite
+        return [self._sqlite.execute(text).fetchall() for text in texts]
 
 
 class Sources:
-    """`async with Sources(deployment) as sources:`, then `await sources.sample()`."""
+    """`async with Sources(deployment) as sources:`, then `await sources.sample(sources.sql)`."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._redis = redis.asyncio.Redis.from_url(deployment.redis_url)
-        self._postgres: asyncpg.Connection | None = None
-        self._busy: dict[int, tuple[float, float]] = {}
+        self._counting, self._measuring = _Reader(deployment), _Reader(deployment)
         self.reports: dict[int, dict[int, ProcessFigures]] = {}
         """What each process has said of itself, by when it did (by the clock of Redis, in milliseconds)."""
+        self.renewals: dict[int, list[int]] = {}
+        """When each worker renewed its lease."""
+        self._asking = asyncio.Lock()
+        self.positions: list[tuple[float, float, Position]] = []
+        """Where the recorder was, between two moments."""
 
     async def __aenter__(self) -> Sources:
-        if isinstance(self._deployment, BusyReplicated):
-            self._postgres = await asyncpg.connect(self._deployment.sql_url, server_settings={"jit": "off"})
+        await self._counting.open()
+        await self._measuring.open()
+        await self._redis.config_set("maxmemory", MEMORY_MAX_BYTES)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._redis.aclose()
-        if self._postgres is not None:
-            await self._postgres.close()
+        await self._counting.close()
+        await self._measuring.close()
 
-    async def sample(self) -> Sample:
-        """Ask all of them once."""
+    async def sample(self, ask: Callable[[], Awaitable[Figures]]) -> Sample:
+        """Ask one of them once."""
         began_s = time.time()
-        figures = await self._behind() | await self._sql() | await self._of_redis()
-        figures |= await asyncio.to_thread(self._processes)
-        return Sample(began_s, time.time(), figures)
+        return Sample(began_s, figures=await ask(), ended_s=time.time())
 
     async def texts(self) -> dict[str, Any]:
         """Tell what is no number, as the API shows it."""
@@ -110,152 +126,122 @@ class Sources:
             "policy": info["maxmemory_policy"],
             "isAppendOnly": append_only,
             "isAppendOk": info["aof_last_write_status"] == "ok" if append_only else None,
-            "dialect": "sqlite" if self._postgres is None else "postgres",
+            "dialect": "sqlite" if isinstance(self._deployment, BusyEmbedded) else "postgres",
             "isHolding": bool(await self._redis.exists(keys.BEHIND)),
         }
 
     # SQL
 
-    async def _sql(self) -> Figures:
-        since_ms = (int(time.time() * 1000) // 60_000 - 59) * 60_000
-        texts = [_COUNTS, _ATTEMPTS.format(since_ms=since_ms), _OTHERS.format(since_ms=since_ms)]
-        if self._postgres is not None:
-            counts, (attempts,), (others,) = [await self._postgres.fetch(text) for text in texts]
-            figures = await self._postgres_server(self._postgres)
-        else:
-            counts, (attempts,), (others,) = await asyncio.to_thread(self._read, texts)
-            figures = await asyncio.to_thread(self._sqlite_file)
-        figures |= _queues(counts)
-        figures[("WORKER_PROCESSED_HOUR", "")] = attempts["processed"] or 0
-        figures[("WORKER_FAILED_HOUR", "")] = attempts["failed"] or 0
+    async def sql(self) -> Figures:
+        """Count again what is in history."""
+        since_ms = 1000 * hour_s(time.time())
+        counts, (attempts,) = await self._counting.rows(_COUNTS, _ATTEMPTS.format(since_ms=since_ms))
+        figures = _queues(counts)
+        figures["WORKER_PROCESSED_HOUR", ""] = attempts["processed"] or 0
+        figures["WORKER_FAILED_HOUR", ""] = attempts["failed"] or 0
         if attempts["average"] is not None:
-            figures[("WORKER_AVERAGE_RUN_MS", "")] = float(attempts["average"])
-        figures[("ERROR_DEAD_HOUR", "")] = others["dead"]
-        figures[("DATABASE_SLOW_QUERIES", "")] = float(others["slow"])
+            figures["WORKER_AVERAGE_RUN_MS", ""] = float(attempts["average"])
         return figures
 
-    def _read(self, texts: Sequence[str]) -> list[list[Any]]:
-        with closing(sqlite3.connect(self._file, timeout=10)) as database:
-            database.row_factory = sqlite3.Row
-            return [database.execute(text).fetchall() for text in texts]
+    async def database(self) -> Figures:
+        """Ask the server, or the file, how large it is; note where the recorder is."""
+        began_s = time.time()
+        (((said,),),) = await self._measuring.rows(_POSITION)
+        self.positions.append((began_s, time.time(), Position.parse(said)))
+        if isinstance(self._deployment, BusyEmbedded):
+            return await self._sqlite_file(self._deployment.database)
+        ((row,),) = await self._measuring.rows(_SERVER)
+        return {
+            ("DATABASE_SIZE_BYTES", ""): row["size"],
+            ("DATABASE_CONNECTIONS", ""): row["all"],
+            ("DATABASE_CONNECTIONS_MAX", ""): row["most"],
+        }
 
-    @property
-    def _file(self) -> Path:
-        assert isinstance(self._deployment, BusyEmbedded)
-        return self._deployment.database
-
-    def _sqlite_file(self) -> Figures:
-        wal = self._file.with_name(f"{self._file.name}-wal")
-        with closing(sqlite3.connect(self._file, timeout=10)) as database:
-            pages, size, free = (
-                database.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "page_size", "freelist_count")
-            )
-        connections = 0
-        for part in _PARTS:
-            for pid in self._deployment.pids(part):
-                connections += sum(one.path == str(self._file) for one in psutil.Process(pid).open_files())
+    async def _sqlite_file(self, file: Path) -> Figures:
+        names = ("page_count", "page_size", "freelist_count")
+        pages, size, free = [row[0] for (row,) in await self._measuring.rows(*(f"PRAGMA {name}" for name in names))]
+        wal = file.with_name(f"{file.name}-wal")
         return {
             ("DATABASE_SIZE_BYTES", ""): pages * size,
             ("DATABASE_FREE_BYTES", ""): free * size,
             ("DATABASE_WAL_BYTES", ""): wal.stat().st_size if wal.exists() else 0,
-            ("DATABASE_POOL_SIZE", ""): connections,
-        }
-
-    async def _postgres_server(self, connection: asyncpg.Connection) -> Figures:
-        row = await connection.fetchrow(_SERVER)
-        return {
-            ("DATABASE_SIZE_BYTES", ""): row["size"],
-            ("DATABASE_CONNECTIONS", ""): row["all"],
-            ("DATABASE_CONNECTIONS_ACTIVE", ""): row["active"],
-            ("DATABASE_CONNECTIONS_MAX", ""): row["most"],
-            ("DATABASE_POOL_SIZE", ""): row["pool"],
-            ("DATABASE_POOL_ACTIVE", ""): row["busy"],
-            ("DATABASE_POOL_IDLE", ""): row["pool"] - row["busy"],
         }
 
     # Redis
 
-    async def _of_redis(self) -> Figures:
-        info = await self._redis.info()
+    async def redis(self) -> Figures:
+        """Ask Redis how it is, and how many jobs the workers hold."""
+        leases = [one.decode() for one in await self._redis.zrange(keys.LEASES, 0, -1)]
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.info().dbsize().xlen(keys.EVENTS).memory_usage(keys.EVENTS, samples=0)
+            for lease in leases:
+                pipeline.scard(keys.held(lease))
+            info, number, entries, size, *held = await pipeline.execute()
         hits, misses = info["keyspace_hits"], info["keyspace_misses"]
-        held = [
-            await self._redis.scard(keys.held(one.decode())) for one in await self._redis.zrange(keys.LEASES, 0, -1)
-        ]
         return {
             ("REDIS_UPTIME_S", ""): info["uptime_in_seconds"],
             ("REDIS_MEMORY_USED_BYTES", ""): info["used_memory"],
+            ("REDIS_MEMORY_MAX_BYTES", ""): MEMORY_MAX_BYTES,
             ("REDIS_HIT_RATE", ""): hits / (hits + misses),
-            ("REDIS_KEYS", ""): await self._redis.dbsize(),
+            ("REDIS_KEYS", ""): number,
             ("REDIS_CONNECTIONS", ""): info["connected_clients"],
             ("REDIS_OPERATIONS_PER_S", ""): info["instantaneous_ops_per_sec"],
             ("REDIS_EVICTED", ""): info["evicted_keys"],
-            ("RECORDER_STREAM_ENTRIES", ""): await self._redis.xlen(keys.EVENTS),
-            ("RECORDER_STREAM_BYTES", ""): await self._redis.memory_usage(keys.EVENTS, samples=0) or 0,
+            ("RECORDER_STREAM_ENTRIES", ""): entries,
+            ("RECORDER_STREAM_BYTES", ""): size or 0,
             ("WORKER_TOTAL", ""): len(held),
-            ("WORKER_ACTIVE", ""): sum(number > 0 for number in held),
-            ("WORKER_IDLE", ""): sum(number == 0 for number in held),
+            ("WORKER_ACTIVE", ""): sum(one > 0 for one in held),
+            ("WORKER_IDLE", ""): sum(one == 0 for one in held),
             ("WORKER_RUNNING", ""): sum(held),
         }
 
     async def hear(self) -> None:
-        """Note what the processes say of themselves, whenever they say it."""
+        """Note what the processes say of themselves, and when workers renew their leases, whenever they do."""
         while True:
             for name in await self._redis.zrange(keys.PROCESSES, 0, -1):
                 seen, text = await self._redis.hmget(keys.process(name.decode()), ["seen", "figures"])
                 if text:
                     said = msgspec.json.decode(text, type=ProcessFigures)
                     self.reports.setdefault(said.pid, {})[int(seen)] = said
+            for name in await self._redis.zrange(keys.LEASES, 0, -1):
+                seen, text = await self._redis.hmget(keys.session(name.decode()), ["seen", "info"])
+                if text:
+                    renewals = self.renewals.setdefault(msgspec.json.decode(text, type=WorkerInfo).pid, [])
+                    if int(seen) not in renewals[-1:]:
+                        renewals.append(int(seen))
             await asyncio.sleep(HEAR_S)
 
     def said_s(self, pid: int) -> float:
         """Tell when a process last said how it is."""
         return max(self.reports.get(pid, {0: None})) / 1000
 
-    async def _behind(self) -> Figures:
-        text = "SELECT position FROM recorder"
-        if self._postgres is not None:
-            said = await self._postgres.fetchval(text)
-        else:
-            (((said,),),) = await asyncio.to_thread(self._read, [text])
-        position = Position.parse(said)
-        page = await self._redis.xrange(keys.EVENTS, min=position.entry)
-        behind = [(one.decode(), fields) for one, fields in page if one.decode() != position.entry]
-        events, lag_ms = 0, 0.0
-        if behind:
-            seconds, micros = await self._redis.time()
-            lag_ms = seconds * 1000 + micros // 1000 - int(behind[0][0].partition("-")[0])
-            events = sum(len(msgspec.msgpack.decode(fields[b"e"], type=_Entry).events) for _, fields in behind)
-        return {("RECORDER_LAG_EVENTS", ""): events, ("RECORDER_LAG_MS", ""): lag_ms}
+    def position_between(self, since_s: float, until_s: float) -> tuple[Position, Position]:
+        """Return where the recorder was at the one moment at least, and at the other at most."""
+        first = next(position for _, ended_s, position in reversed(self.positions) if ended_s <= since_s)
+        return first, next(position for began_s, _, position in self.positions if began_s >= until_s)
 
-    # /proc
+    # Processes
 
-    def _processes(self) -> Figures:
-        figures: Figures = {}
-        for part in _PARTS:
-            for pid in self._deployment.pids(part):
-                process, scope = psutil.Process(pid), f"{part.upper()} {pid}"
-                figures["PROCESS_MEMORY_BYTES", scope] = process.memory_info().rss
-                times, now_s = process.cpu_times(), time.monotonic()
-                busy_s = times.user + times.system
-                if pid in self._busy:
-                    before_s, at_s = self._busy[pid]
-                    figures["PROCESS_CPU", scope] = (busy_s - before_s) / (now_s - at_s)
-                self._busy[pid] = busy_s, now_s
-        for metric in ("PROCESS_MEMORY_BYTES", "PROCESS_CPU"):
-            figures[metric, ""] = sum(value for (name, _), value in figures.items() if name == metric)
+    async def processes(self) -> Figures:
+        """Count them."""
         workers = self._deployment.pids("worker")
-        figures["PROCESS_COUNT", ""] = sum(len(self._deployment.pids(part)) for part in _PARTS)
-        figures["WORKER_SLOTS", ""] = len(workers) * int(self._deployment.environ()["QUEUEQL_CONCURRENCY"])
-        return figures
+        return {
+            ("PROCESS_COUNT", ""): sum(len(self._deployment.pids(part)) for part in _PARTS),
+            ("WORKER_SLOTS", ""): len(workers) * int(self._deployment.environ()["QUEUEQL_CONCURRENCY"]),
+        }
+
+
+def hour_s(now_s: float) -> int:
+    """Return when the hour began that statistics speak of: sixty minutes, the present one included."""
+    return (int(now_s) // 60 - 59) * 60
 
 
 def _queues(rows: Sequence[Any]) -> Figures:
     found = {(row["queue"], row["state"]): row["n"] for row in rows}
     names = {queue for queue, _ in found}
     figures: Figures = {}
-    for metric, states in _STATES.items():
-        each = {queue: sum(found.get((queue, state), 0) for state in states) for queue in names}
+    for metric, state in _STATES.items():
+        each = {queue: found.get((queue, state), 0) for queue in names}
         figures |= {(metric, queue): number for queue, number in each.items()}
-        figures[(metric, "")] = sum(each.values())
+        figures[metric, ""] = sum(each.values())
     return figures

@@ -1,4 +1,4 @@
-"""What the databases themselves say of the statements of each process: when they ended, and how long they took."""
+"""What databases and drivers say of the statements of each process: when they ended, and how long they took."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import orjson
 from tests.system.figures.trace.sitecustomize import RECORD
 
 POLL_S = 0.5
+CHUNK = 1 << 17
 _TOOK = re.compile(r"duration: ([\d.]+) ms(?:  (parse|bind|execute|statement)[^:]*: (.*))?", re.DOTALL)
 _DRIVER = ("pg_advisory_unlock_all", "ROLLBACK", "set_config('jit'", "typeinfo")
 """What asyncpg runs of its own accord, and what undoes: nobody asked for that."""
@@ -71,7 +72,7 @@ class StatementLog(ABC):
         """Return what a file has besides what is known; `whole` tells how much of that is complete."""
         with path.open("rb") as file:
             file.seek(self._places.get(path, 0))
-            text = file.read()
+            text = file.read(CHUNK)
         length = whole(text)
         self._places[path] = self._places.get(path, 0) + length
         return text[:length]
@@ -88,7 +89,8 @@ class ServerLog(StatementLog):
         """Take in what was added; files that nothing is added to any more are removed."""
         files = sorted(self._folder.glob("*.json"))
         for path in files:
-            self._take(self._added(path, lambda text: text.rfind(b"\n") + 1).splitlines())
+            while added := self._added(path, lambda text: text.rfind(b"\n") + 1):
+                self._take(added.splitlines())
         for path in files[:-2]:
             path.unlink()
 
@@ -115,16 +117,26 @@ class ServerLog(StatementLog):
 
 
 class Trace(StatementLog):
-    """Of SQLite, by process; trace/sitecustomize.py writes it."""
+    """Of SQLite, or of the drivers, by process; trace/sitecustomize.py writes it."""
 
     def read(self) -> None:
-        """Take in what was added."""
+        """Take in what was added: up to where nothing was written yet."""
         for path in self._folder.iterdir():
-            one = self.of[int(path.name)]
-            added = self._added(path, lambda text: len(text) // RECORD.size * RECORD.size)
-            for ended_s, took_ms, goes_on in RECORD.iter_unpack(added):
-                if goes_on and one.ended_s:
-                    one.ended_s[-1] = ended_s
-                    one.took_ms[-1] += took_ms
-                else:
-                    one.add(ended_s, took_ms)
+            while self._take(int(path.name), self._added(path, _whole)):
+                pass
+
+    def _take(self, pid: int, added: bytes) -> bool:
+        one = self.of[pid]
+        for ended_s, took_ms, goes_on in RECORD.iter_unpack(added):
+            if goes_on and one.ended_s:
+                one.ended_s[-1] = ended_s
+                one.took_ms[-1] += took_ms
+            else:
+                one.add(ended_s, took_ms)
+        return bool(added)
+
+
+def _whole(text: bytes) -> int:
+    """Tell how much of it is records that were written."""
+    ends = range(0, len(text) - RECORD.size + 1, RECORD.size)
+    return next((at for at in ends if not any(text[at : at + RECORD.size])), len(ends) * RECORD.size)

@@ -10,12 +10,17 @@ from pathlib import Path
 from jobs import Context, task
 from jobs.retry import fixed
 
+BUSY_S = 0.003
 VARIABLE = "FIGURES_BLOCKED"
 """Path of the file in which a task notes when it blocked its process: process id, begin and end."""
 
 
 @task(queue="fast")
 async def steady() -> None:
+    """Use a processor a little, and wait a little."""
+    until_s = time.thread_time() + BUSY_S
+    while time.thread_time() < until_s:
+        pass
     await asyncio.sleep(0.01)
 
 
