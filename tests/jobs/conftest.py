@@ -54,6 +54,15 @@ async def published(client: Client) -> None:
 
 
 @pytest.fixture
+async def recording(client: Client) -> AsyncIterator[None]:
+    """History follows what happens."""
+    recorder = Recorder(client.store, client.broker)
+    recorder.start()
+    yield
+    await recorder.stop()
+
+
+@pytest.fixture
 async def live(client: Client, published: None) -> AsyncIterator[Callable[..., Reading]]:
     """Makes readings; the stream is being read already, so that a new one misses nothing."""
     await client.feed.hub.reached()

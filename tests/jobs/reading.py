@@ -1,9 +1,11 @@
-"""A subscriber to events, and what it is given to read."""
+"""Subscribers, and what they are given to read."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from jobs.client import Client
 from jobs.commands import EnqueueRequest
@@ -14,6 +16,7 @@ from jobs.viewer import Role, Viewer
 from tests.wait import until
 
 VIEWER = Viewer(id="v", name="viewer", role=Role.OPERATOR)
+T = TypeVar("T")
 
 
 async def enqueue(client: Client, task: str = "noop", **fields: Any) -> Job:
@@ -26,6 +29,27 @@ async def enqueue_many(client: Client, count: int) -> None:
     await until(lambda: client.pusher.pushed == done)
 
 
+async def following(stream: AsyncIterator[T]) -> T:
+    return await asyncio.wait_for(anext(stream), 10)
+
+
+@asynccontextmanager
+async def counting(owner: Any, name: str) -> AsyncIterator[list[Any]]:
+    """Note the calls of a method meanwhile."""
+    calls: list[Any] = []
+    method = getattr(owner, name)
+
+    async def counted(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return await method(*given, **named)
+
+    setattr(owner, name, counted)
+    try:
+        yield calls
+    finally:
+        delattr(owner, name)
+
+
 class Reading:
     """What one subscription has delivered."""
 
@@ -36,7 +60,7 @@ class Reading:
         self.cursor = ""
 
     async def batch(self) -> None:
-        batch = await asyncio.wait_for(anext(self.subscription), 10)
+        batch = await following(self.subscription)
         self.events += batch.events
         self.cursor = batch.end_cursor
         if batch.gap:
