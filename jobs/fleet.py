@@ -164,7 +164,7 @@ class Fleet:
         try:
             self._names = await self._lines.names()
             self._has_tasks = self._has_tasks or await self._store.catalogue.has_tasks()
-            return await self._store.totals.lately(SPAN_S)
+            return await self._store.totals.lately(SPAN_S, self._names)
         except StoreUnavailable:
             return None
 

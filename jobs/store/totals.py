@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from jobs.clock import Clock
 from jobs.rollup import Figures
-from jobs.statistics import EVER, Asked, Span, Window
+from jobs.statistics import EVER, Span, Window
 from jobs.store.database import Database
 from jobs.store.statistics import Place, Statistics
 
@@ -59,13 +61,16 @@ class Totals:
         rows = await self._database.fetch(_QUEUES, (Span.DAY, max(0, self._clock() - STALE_MS)))
         return {row["queue"] for row in rows}
 
-    async def lately(self, span_s: float) -> dict[str, Lately]:
-        """Return how jobs ended within the last so many seconds, by queue; whole minutes, the present one included."""
+    async def lately(self, span_s: float, queues: Sequence[str]) -> dict[str, Lately]:
+        """Return how jobs of these queues ended within the last so many seconds; whole minutes, the present one too.
+
+        Queues in which nothing happened are left out.
+        """
         now_ms = self._clock()
         since_ms, until_ms = now_ms - round(span_s * 1000), now_ms + Span.MINUTE.ms
         window = Window(since_ms - since_ms % Span.MINUTE.ms, until_ms - until_ms % Span.MINUTE.ms)
-        queues = await self._statistics.places(Asked(by_queue=True))
+        places = [(queue, "") for queue in queues]
         return {
             queue: Lately(one.completed + one.dead + one.cancelled, one.dead)
-            for (queue, _), one in (await self._statistics.counted(queues, window.marks())).items()
+            for (queue, _), one in (await self._statistics.counted(places, window.marks())).items()
         }

@@ -85,13 +85,21 @@ async def test_how_jobs_ended_lately(client: Client) -> None:
     totals = Totals(client.store._database, Time())
     minute, hour = NOW // 60_000 * 60_000, NOW // 3_600_000 * 3_600_000
     assert minute - 660_000 < hour < minute  # the hours count what ended before this one began
-    await add(client, DAY_MS, task="", completed=1)  # a queue is known by its days
     await add(client, minute - 660_000, task="", span_s=60, completed=50)
     await add(client, minute - 540_000, task="", span_s=60, completed=50, cancelled=2)
     await add(client, hour - 3_600_000, task="", span_s=3_600, completed=50, cancelled=2)
     await add(client, minute, task="", span_s=60, completed=3, dead=1)
     await add(client, minute, task="t", span_s=60, completed=7)
-    assert await totals.lately(600) == {"q": Lately(finished=6, dead=1)}
+    assert await totals.lately(600, ["q", "idle"]) == {"q": Lately(finished=6, dead=1)}
+
+
+async def test_of_however_many_queues_those_asked_for_are_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.store.statistics.NAMES_MAX", 1)
+    for queue in ("a", "b", "z"):
+        await add(client, NOW // DAY_MS * DAY_MS, queue=queue, task="", dead=1)
+        await add(client, NOW // 60_000 * 60_000, queue=queue, task="", span_s=60, dead=1)
+    found = await Totals(client.store._database, Time()).lately(600, ["b", "z"])
+    assert found == {"b": Lately(1, 1), "z": Lately(1, 1)}
 
 
 @pytest.mark.usefixtures("published")
