@@ -1,36 +1,21 @@
+"""What a task says through its context, and what the context says to it."""
+
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import Context, LogLevel
-from jobs.checkpoint import CHECKPOINT_MAX_BYTES
+from jobs import LogLevel
 from jobs.context import Interrupt, Interrupted, Said, Surroundings
 from jobs.outbox import CONTEXT_MAX, LINES_MAX
 from jobs.retry import MESSAGE_MAX
-from tests.factories import make_spec
-from tests.wait import until
-
-
-def make_context(**fields: Any) -> tuple[Context, list[Context]]:
-    told: list[Context] = []
-    spec = make_spec(args={"a": 1}, max_attempts=3, tags=("x",), metadata={"m": 1}, owner="me")
-    values: dict[str, Any] = {
-        "spec": spec,
-        "run": 1,
-        "attempt": 4,
-        "failures": 3,
-        "around": Surroundings(told.append),
-    } | fields
-    return Context(**values), told
+from tests.factories import make_context
 
 
 def test_who_the_job_is() -> None:
@@ -202,84 +187,6 @@ def test_check_raises_once_the_task_is_to_end() -> None:
     context.interrupt = Interrupt.CANCEL
     with pytest.raises(Interrupted, match="CANCEL"):
         context.check()
-
-
-async def test_a_save_returns_when_it_has_arrived() -> None:
-    context, told = make_context(checkpoint='{"value":{"page":3},"batches":{"b":1}}')
-    assert context.checkpoint == {"page": 3}
-    context.progress(1, of=2)
-    context.take()
-    told.clear()
-    saving = asyncio.ensure_future(context.save({"page": 4}))
-    assert context.urgent
-    assert told == [context]
-    said = context.take()
-    assert (said.checkpoint, said.saves) == ('{"value":{"page":4},"batches":{"b":1}}', 1)
-    assert said.progress is not None
-    assert (said.progress.done, context.urgent, context.take().checkpoint) == (1, False, "")
-    await asyncio.sleep(0)
-    assert not saving.done()
-    context.settle(said.saves)
-    await saving
-    assert context.checkpoint == {"page": 4}
-
-
-async def test_a_save_that_was_not_the_last_arrives_with_the_last() -> None:
-    context, _ = make_context()
-    first, second = (asyncio.ensure_future(context.save(page)) for page in (1, 2))
-    said = context.take()
-    assert (said.checkpoint, said.saves) == ('{"value":2}', 2)
-    third = asyncio.ensure_future(context.save(3))
-    context.settle(said.saves)
-    await asyncio.gather(first, second)
-    assert not third.done()
-    context.settle(context.take().saves)
-    await third
-
-
-async def test_a_save_of_an_attempt_that_is_over_raises() -> None:
-    context, _ = make_context()
-    waiting = asyncio.ensure_future(context.save(1))
-    context.interrupt = Interrupt.LOST
-    refused, _ = make_context()
-    answered = asyncio.ensure_future(refused.save(1))
-    refused.settle(refused.take().saves, Interrupt.LOST)
-    for saving in (waiting, answered, context.save(2)):
-        with pytest.raises(Interrupted, match="LOST"):
-            await saving
-
-
-async def test_a_task_that_is_cancelled_keeps_what_it_saves_and_hears_of_it() -> None:
-    context, _ = make_context()
-    context.interrupt = Interrupt.CANCEL
-    saving = context.save(1)
-    said = context.take()
-    assert said.checkpoint == '{"value":1}'
-    context.settle(said.saves)
-    with pytest.raises(Interrupted, match="CANCEL"):
-        await saving
-
-
-async def test_a_thread_blocks_until_its_save_has_arrived() -> None:
-    context, told = make_context()
-    saving = asyncio.create_task(asyncio.to_thread(context.save, 1))
-    await until(lambda: bool(told))
-    assert not saving.done()
-    context.settle(context.take().saves)
-    await saving
-    lost = asyncio.create_task(asyncio.to_thread(context.save, 2))
-    await until(lambda: context.urgent)
-    context.interrupt = Interrupt.LOST
-    with pytest.raises(Interrupted):
-        await lost
-
-
-@pytest.mark.parametrize("value", ["x" * CHECKPOINT_MAX_BYTES, object(), {"a": {1, 2, object()}}, "\udc80"])
-async def test_what_cannot_be_saved_is_refused_and_the_last_is_kept(value: object) -> None:
-    context, told = make_context(checkpoint='{"value":1}')
-    with pytest.raises((TypeError, ValueError)):
-        context.save(value)
-    assert (context.checkpoint, told) == (1, [])
 
 
 async def test_what_was_said_in_another_process_is_said_here() -> None:
