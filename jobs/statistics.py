@@ -168,3 +168,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the spans that they are about; None: the window as a whole."""
     parts: list[Part]
     """By queue, task and time, without those in which nothing happened."""
+    total: Figures = msgspec.field(default_factory=Figures)
+    """What happened in the window in all, also in what `parts` leaves out; of steps nothing is added up."""
+    is_complete: bool = True
+    """Whether `parts` has all queues and tasks that were asked for."""

@@ -158,8 +158,7 @@ class Statistics:
 
 def whole(report: Report, asked: Asked) -> Told:
     """Return what a report says of everything that was asked for."""
-    figures = Figures.sum([part.figures for part in report.parts]) if report.parts else Figures()
-    return Told(asked.queue, asked.task, report.window.from_ms, report.window.until_ms, figures)
+    return Told(asked.queue, asked.task, report.window.from_ms, report.window.until_ms, report.total)
 
 
 def told(report: Report, part: Part) -> Told:

@@ -52,7 +52,7 @@ class Answer:
 
 
 def total(root: strawberry.Parent[Answer]) -> Told:
-    """What happened in all."""
+    """What happened in all, also in groups that are left out."""
     return whole(root.report, root.asked)
 
 
@@ -99,6 +99,8 @@ class StatisticsReport:
     """What its ends were moved out to."""
     total: Told = strawberry.field(resolver=total, graphql_type=Statistics)
     groups: list[Told] = strawberry.field(resolver=groups, graphql_type=list[Statistics])
+    is_complete: bool = strawberry.field(resolver=lambda root: root.report.is_complete, graphql_type=bool)
+    """Whether `groups` has all of them: the first 1,000 queues, 1,000 tasks or 10,000 pairs by name are told apart."""
     bottlenecks: list[records.Bottleneck] = strawberry.field(resolver=bottlenecks, graphql_type=list[Bottleneck])
     oldest_wait: timedelta | None = strawberry.field(resolver=oldest_wait)
 
@@ -146,6 +148,8 @@ class StatisticsSeries:
     step: Span
     """Length of its steps; longer than asked for where no finer ones are kept."""
     lines: list[Line] = strawberry.field(resolver=lines, graphql_type=list[StatisticsLine])
+    is_complete: bool
+    """Whether `lines` has all of them: the first 1,000 queues, 1,000 tasks or 10,000 pairs by name are told apart."""
 
 
 @strawberry.type

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import add, itemgetter, sub
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -33,6 +33,17 @@ TRIES = 3
 Place = tuple[str, str]
 """Queue and task, "" for all."""
 
+
+class Places(NamedTuple):
+    """Queues and tasks that are told apart, by name."""
+
+    whole: Place
+    """What they are parts of."""
+    known: list[Place]
+    are_all: bool = True
+    """Whether there are no more than those."""
+
+
 _NAMES = (
     "WITH RECURSIVE known (name) AS (SELECT min({name}) FROM rollup WHERE span_s = 86400 AND {name} > ''{where}"
     " UNION ALL SELECT (SELECT min({name}) FROM rollup WHERE span_s = 86400 AND {name} > known.name{where})"
@@ -44,7 +55,7 @@ _PAIRS = (
     " ORDER BY queue, task LIMIT 1) UNION ALL SELECT COALESCE((SELECT id FROM rollup WHERE span_s = 86400"
     " AND queue = r.queue AND task > r.task ORDER BY task LIMIT 1), (SELECT id FROM rollup WHERE span_s = 86400"
     " AND queue > r.queue ORDER BY queue, task LIMIT 1)) FROM known JOIN rollup AS r ON r.id = known.id)"
-    f" SELECT queue, task FROM known JOIN rollup AS r ON r.id = known.id WHERE task > '' LIMIT {PLACES_MAX}"
+    " SELECT queue, task FROM known JOIN rollup AS r ON r.id = known.id WHERE task > '' LIMIT {limit}"
 )
 """As above, for both."""
 
@@ -90,7 +101,7 @@ class Statistics:
 
     async def report(self, asked: Asked, from_ms: int, until_ms: int, step: Span | None = None) -> Report:
         """Return the figures of a window, as a whole or for each step; its ends move out to what there is."""
-        kept, places = await asyncio.gather(self.kept(), self.places(asked))
+        kept, places = await asyncio.gather(self.kept(), self._places(asked))
         for _ in range(TRIES):
             found = await self._report(kept, places, from_ms, until_ms, step)
             before, kept = kept, await self.kept()
@@ -98,16 +109,17 @@ class Statistics:
                 break
         return found
 
-    async def _report(self, kept: Kept, places: list[Place], from_ms: int, until_ms: int, step: Span | None) -> Report:
+    async def _report(self, kept: Kept, places: Places, from_ms: int, until_ms: int, step: Span | None) -> Report:
         if step:
             step = kept.step(step, from_ms)
             window = Window(from_ms // step.ms * step.ms, -(-until_ms // step.ms) * step.ms, step)
-            parts = await self._series(places, window, step)
-        else:
-            window = kept.window(from_ms, until_ms)
-            sums = await self.counted(places, window.marks())
-            parts = [_part(place, window.from_ms, one) for place, one in sums.items()]
-        return Report(window=window, step=step, parts=parts)
+            parts = await self._series(places.known, window, step)
+            return Report(window=window, step=step, parts=parts, is_complete=places.are_all)
+        window = kept.window(from_ms, until_ms)
+        sums = await self.counted(list({places.whole, *places.known}), window.marks())
+        parts = [_part(place, window.from_ms, sums[place]) for place in places.known if place in sums]
+        total = sums.get(places.whole, Figures())
+        return Report(window=window, step=None, parts=parts, total=total, is_complete=places.are_all)
 
     async def states(self, at_ms: int, queue: str | None = None) -> tuple[int, Span, dict[State, int]]:
         """Return how many jobs were in each state that is not final, when exactly, and how precise that is.
@@ -147,21 +159,23 @@ class Statistics:
             return [orjson.dumps(rows).decode()]
         return [list(column) for column in zip(*rows, strict=True)]
 
-    async def places(self, asked: Asked) -> list[Place]:
+    async def _places(self, asked: Asked) -> Places:
         """Return the queues and tasks that are to be told apart, by name."""
         by_queue, by_task = asked.by_queue and asked.queue is None, asked.by_task and asked.task is None
-        queue, task = asked.queue or "", asked.task or ""
+        queue, task = whole = asked.queue or "", asked.task or ""
         if by_queue and by_task:
-            return [(row["queue"], row["task"]) for row in await self._database.fetch(_PAIRS)]
-        if by_queue:
-            return [(name, task) for name in await self._names("queue")]
-        if by_task:
-            return [(queue, name) for name in await self._names("task", queue)]
-        return [(queue, task)]
+            rows = await self._database.fetch(_PAIRS.format(limit=PLACES_MAX + 1))
+            return Places(whole, [(row["queue"], row["task"]) for row in rows[:PLACES_MAX]], len(rows) <= PLACES_MAX)
+        if not by_queue and not by_task:
+            return Places(whole, [whole])
+        names = await self._names("queue" if by_queue else "task", queue)
+        known = [(name, task) if by_queue else (queue, name) for name in names[:NAMES_MAX]]
+        return Places(whole, known, len(names) <= NAMES_MAX)
 
-    async def _names(self, name: str, queue: str | None = None) -> list[str]:
-        where, values = ("", []) if queue is None else (" AND queue = $1", [queue])
-        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=NAMES_MAX), values)
+    async def _names(self, name: str, queue: str) -> list[str]:
+        """Return one more than NAMES_MAX where there are more."""
+        where, values = (" AND queue = $1", [queue]) if name == "task" else ("", [])
+        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=NAMES_MAX + 1), values)
         return [row["name"] for row in rows]
 
 

@@ -90,6 +90,22 @@ async def test_a_window_is_what_its_minutes_add_up_to(
     found = {(part.queue, part.task): part.figures for part in report.parts}
     assert len(found) == len(report.parts)
     assert found == summed(recount, window, asked)
+    assert report.total == Figures.sum([*found.values(), Figures()])
+    assert report.is_complete
+
+
+@pytest.mark.parametrize("asked", [Asked(by_queue=True), Asked(by_task=True), Asked(by_queue=True, by_task=True)])
+@pytest.mark.parametrize("step", [None, Span.DAY])
+async def test_groups_that_are_left_out_count_in_all_and_are_told_of(
+    store: Store, recount: Recount, monkeypatch: pytest.MonkeyPatch, asked: Asked, step: Span | None
+) -> None:
+    monkeypatch.setattr("jobs.store.statistics.NAMES_MAX", 1)
+    monkeypatch.setattr("jobs.store.statistics.PLACES_MAX", 1)
+    report = await store.statistics.report(asked, BEGIN_MS, BEGIN_MS + DAYS * 86_400_000, step)
+    assert len({(part.queue, part.task) for part in report.parts}) == 1
+    assert not report.is_complete
+    if step is None:
+        assert report.total == summed(recount, report.window, Asked())[None, None]
 
 
 @given(asked=ASKED, ends=st.tuples(MOMENTS, MOMENTS).filter(lambda ends: ends[0] < ends[1]), step=st.sampled_from(Span))
