@@ -163,7 +163,7 @@ def _path(dialect: Dialect, column: str, names: Sequence[str]) -> str:
     if not total:
         return _field(dialect, column, figure)
     if dialect == "postgres":
-        behind = f"split_part(left({column}, {TOTAL_MAX}), '{{\"total\":', 2)"
+        behind = f"split_part(left({column}, {TOTAL_MAX}), '{{\"total\":{{', 2)"
         return _field(dialect, _object(behind), figure)
     piece = f"substr({column}, 10, instr({column}, '}}') - 9)"
     return f"CASE WHEN substr({column}, 1, 10) = '{{\"total\":{{' THEN {_field(dialect, piece, figure)} END"
@@ -174,9 +174,9 @@ def _of_queue(dialect: Dialect, queue: str, figure: str) -> tuple[str, str]:
     if dialect == "postgres":
         if queue == "each":  # as the object is named that all of them are in
             return f"(queues::json -> 'each' -> $4::text ->> '{figure}')::double precision", queue
-        # No string of JSON has a quote with a comma or bracket before it.
+        # No string of JSON has a quote with a comma or bracket before it. No key of a figure has a bracket behind it.
         behind = "COALESCE(NULLIF(split_part(queues, ',' || $4, 2), ''), split_part(queues, ':{' || $4, 2))"
-        return _field(dialect, _object(behind), figure), f"{_encode(queue).decode()}:"
+        return _field(dialect, _object(behind), figure), f"{_encode(queue).decode()}:{{"
     if _PLAIN.fullmatch(queue):
         return "json_extract(queues, $4)", f'$.each."{queue}".{figure}'
     # A path of SQLite cannot hold every name.
@@ -185,8 +185,11 @@ def _of_queue(dialect: Dialect, queue: str, figure: str) -> tuple[str, str]:
 
 
 def _object(text: str) -> str:
-    """Write the object that a text of PostgreSQL begins with, which has no other in it; null where there is none."""
-    return f"NULLIF(split_part({text}, '}}', 1), '') || '}}'"
+    """Write the object whose bracket a text of PostgreSQL stands behind; null where there is none.
+
+    It has no other in it.
+    """
+    return f"'{{' || NULLIF(split_part({text}, '}}', 1), '') || '}}'"
 
 
 def _field(dialect: Dialect, text: str, name: str) -> str:

@@ -113,14 +113,37 @@ async def test_a_queue_has_a_series_of_its_own(store: Store, queue: str, factor:
     assert await store.snapshots.series(asked(Metric.QUEUE_DEAD, 0, 10_000, 60_000, queue)) == []
 
 
-@pytest.mark.parametrize("name", ["each", "total", "a,", 'a,"b', "b"])
-async def test_a_queue_is_found_whatever_the_names_of_others(store: Store, name: str) -> None:
-    names = ["a", 'x"b', 'a,"b', "a,", "each", "total", "waiting"]
-    each = tuple(QueueFigures(name=one, waiting=number) for number, one in enumerate(names))
-    queues = QueueSection(total=JobFigures(waiting=99), each=each)
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_queue_is_found_whatever_the_names_of_others(store: Store, first: bool) -> None:
+    # Every figure of a queue may be the name of one, and so may every object around it.
+    figures = JobFigures.__struct_fields__
+    names = ["a", 'x"b', 'a,"b', "a,", "each", "total", 'x"dead', "a.b", "x-y", "1", "name", "null", *figures]
+    names = names if first else names[::-1]  # what is first of all has another character before it
+    each = tuple(QueueFigures(name=one, waiting=number, dead=None) for number, one in enumerate(names))
+    queues = QueueSection(total=JobFigures(waiting=99, dead=99), each=each)
     await store.snapshots.add(Snapshot(at_ms=5, took_ms=1, queues=queues), 5)
-    series = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10, 10, name))
-    assert [one.most for one in series] == ([names.index(name)] if name in names else [])
+    for name in [*names, "b"]:
+        series = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10, 10, name))
+        assert [one.most for one in series] == ([names.index(name)] if name in names else []), name
+        assert await store.snapshots.series(asked(Metric.QUEUE_DEAD, 0, 10, 10, name)) == [], name
+
+
+@pytest.mark.parametrize("waiting", [1, None])
+async def test_a_queue_that_is_not_there_has_no_series_whatever_its_name(store: Store, waiting: int | None) -> None:
+    await store.snapshots.add(make(5, waiting), 5)
+    for name in ["each", "total", "name", *JobFigures.__struct_fields__]:
+        assert await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10, 10, name)) == [], name
+
+
+async def test_a_queue_has_a_series_where_there_is_no_other(store: Store) -> None:
+    for name in ["each", "total", *JobFigures.__struct_fields__]:
+        queues = QueueSection(total=JobFigures(waiting=9), each=(QueueFigures(name=name, waiting=5),))
+        await store.snapshots.add(Snapshot(at_ms=5, took_ms=1, queues=queues), 5)
+        for asked_for in ["each", "total", *JobFigures.__struct_fields__]:
+            series = await store.snapshots.series(asked(Metric.QUEUE_WAITING, 0, 10, 10, asked_for))
+            assert [one.most for one in series] == ([5] if asked_for == name else []), (name, asked_for)
+        async with store._database.transaction() as transaction:
+            await transaction.execute("DELETE FROM system_health_snapshots")
 
 
 async def test_of_very_many_snapshots_some_are_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
