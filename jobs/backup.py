@@ -18,6 +18,7 @@ import msgspec
 from jobs import archive
 from jobs.archive import SUFFIX, Manifest
 from jobs.clock import new_id, now_ms
+from jobs.effort import of_thread
 from jobs.errors import BackupFailed, BackupInvalid
 from jobs.room import Room
 from jobs.store import Migrator
@@ -163,7 +164,12 @@ async def _unpacked(source: Path, folder: Path, room: Room) -> tuple[Manifest, P
 async def _in_thread(work: Callable[..., T], *values: object) -> T:
     """Do the work in a thread, and wait for it also where the caller is cancelled: its `stop` is set then."""
     stop = threading.Event()
-    working = asyncio.ensure_future(asyncio.to_thread(work, *values, stop))
+
+    def do() -> T:
+        with of_thread():
+            return work(*values, stop)
+
+    working = asyncio.ensure_future(asyncio.to_thread(do))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:

@@ -14,6 +14,7 @@ import structlog
 from jobs import backup
 from jobs.archive import SUFFIX
 from jobs.clock import Clock, now_ms
+from jobs.effort import Effort
 from jobs.ending import end
 from jobs.errors import BackupError, BackupInvalid, StoreUnavailable
 from jobs.probe import Health
@@ -95,10 +96,15 @@ class Archivist(LeaderLoop):
         return 0.0 if newest_ms is None else self._every_s - (now - newest_ms) / 1000
 
     async def _while_it_leads(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Work for as long as it takes, and stay the leader; give up where another one leads, or at a stop."""
+        """Work for as long as it takes, and stay the leader; give up where another one leads, or at a stop.
+
+        What stands still makes no turn, so that it shows: the loop moves while the work does.
+        """
         self._again_at = time.monotonic() + min(self._every_s, self._pause_s)
         self._pause_s = min(self._every_s, self._pause_s * 2)
-        working = asyncio.create_task(self._tried(work), name="backup")
+        effort = Effort()
+        with effort.expected():
+            working = asyncio.create_task(self._tried(work), name="backup")
         stopping = asyncio.create_task(self._stopping.wait(), name="backup-stop")
         look_s = min(_ASK_S, self.leadership.renew_s)
         leads_until = self._sure_until()
@@ -107,7 +113,8 @@ class Archivist(LeaderLoop):
                 leads_until = await self._leads_until(leads_until)
                 if time.monotonic() >= leads_until:
                     break
-                self.moves()
+                if effort.moved() or await self._is_served():
+                    self.moves()
             if working.done():
                 await working
         finally:
@@ -121,6 +128,13 @@ class Archivist(LeaderLoop):
             return then if await self.leadership.holds() else 0.0
         except StoreUnavailable:
             return known
+
+    async def _is_served(self) -> bool:
+        """Tell whether the server works while its programs wait for it, as for an index of a restored table."""
+        try:
+            return await self._store.backups.is_served()
+        except StoreUnavailable:
+            return False
 
     def _sure_until(self) -> float:
         # Whoever holds the lease may have renewed it a third of it ago.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import msgspec
 
 from jobs.store.database import Database, Row
@@ -17,6 +20,11 @@ _NAMES = "id, path, size_bytes, created_ms, counts, verified_ms, fault"
 _MAKE_ROOM = (
     "DELETE FROM backup WHERE id NOT IN"  # noqa: S608  # a number of ours
     f" (SELECT id FROM backup ORDER BY created_ms DESC, id DESC LIMIT {KEPT_MAX})"
+)
+# A backend that waits for a lock, or for whoever reads from it or writes to it, does nothing.
+_WORKS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'active'"
+    " AND COALESCE(wait_event_type, '') NOT IN ('Lock', 'Client')"
 )
 _NEWEST = f"SELECT {_NAMES} FROM backup ORDER BY created_ms DESC, id DESC LIMIT $1"  # noqa: S608  # names of our own columns
 
@@ -35,6 +43,11 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last restored into a scratch place and found to be whole; None: never."""
     fault: str | None = None
     """What was wrong with it when it was last looked at; None: nothing."""
+
+
+def application_name() -> str:
+    """Name of this process's connections to PostgreSQL that make and restore copies, and of its programs'."""
+    return f"queueql backup {os.getpid()}@{socket.gethostname()}"[:63]  # PostgreSQL keeps no more
 
 
 class Backups:
@@ -69,6 +82,12 @@ class Backups:
         """Forget the backup whose file was removed. Raises StoreUnavailable."""
         async with self._database.transaction() as transaction:
             await transaction.execute("DELETE FROM backup WHERE path = $1", (path,))
+
+    async def is_served(self) -> bool:
+        """Tell whether the server works on a copy for this process right now. Raises StoreUnavailable."""
+        if self._database.dialect == "sqlite":
+            return False
+        return bool((await self._database.fetch(_WORKS, (application_name(),)))[0][0])
 
     async def newest(self, limit: int = 100) -> list[Backup]:
         """Return the newest, the latest first. Raises StoreUnavailable."""

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse
+from jobs.store.backup import application_name
 from jobs.store.describe import Described, newest
 from jobs.store.faults import connecting, postgres_faults
 from jobs.store.postgres import CONNECT_S
@@ -155,7 +156,7 @@ async def _drop_forgotten(connection: asyncpg.Connection) -> None:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    settings = {"application_name": "queueql backup", "idle_in_transaction_session_timeout": "0"}
+    settings = {"application_name": application_name(), "idle_in_transaction_session_timeout": "0"}
     with connecting():
         connection = await asyncpg.connect(url, timeout=CONNECT_S, server_settings=settings)
     try:
@@ -205,4 +206,4 @@ def _environ(url: str) -> Mapping[str, str]:
     """Hand the password over where no list of processes shows it."""
     password = urlsplit(url).password
     given = {"PGPASSWORD": unquote(password)} if password else {}
-    return {**os.environ, "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "queueql backup", **given}
+    return {**os.environ, "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": application_name(), **given}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from jobs.effort import of_thread
 from jobs.errors import BackupFailed, BackupInvalid, DatabaseInUse
 from jobs.store.describe import Described, newest
 from jobs.store.sqlite import BUSY_MS
@@ -164,7 +165,7 @@ async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: i
     )
 
     def do() -> T:
-        with closing(connection):
+        with of_thread(), closing(connection):
             return work(connection)
 
     working = asyncio.ensure_future(asyncio.to_thread(do))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
 
+from jobs.effort import of_process
 from jobs.errors import BackupFailed
 from jobs.process import ends_with_parent, signal_group
 
@@ -41,8 +42,11 @@ async def major_version(program: str) -> int:
             f"There is no {program} on the PATH: install PostgreSQL's client programs"
             " (on Debian and Ubuntu: postgresql-client)."
         )
-    async with _started([program, "--version"], None, stdout=PIPE) as process, asyncio.timeout(_VERSION_S):
-        text, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_VERSION_S), _started([program, "--version"], None, stdout=PIPE) as process:
+            text, _ = await process.communicate()
+    except TimeoutError:
+        raise BackupFailed(f"{program} --version has not answered within {_VERSION_S:g} seconds.") from None
     found = re.search(rb"(\d+)", text)
     return int(found.group(1)) if found else 0
 
@@ -123,7 +127,8 @@ async def _started(
     except FileNotFoundError:
         raise BackupFailed(f"There is no {argv[0]} on the PATH: install PostgreSQL's client programs.") from None
     try:
-        yield process
+        with of_process(process.pid):
+            yield process
     finally:
         if process.returncode is None:
             signal_group(process, signal.SIGKILL)

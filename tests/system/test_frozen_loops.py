@@ -11,6 +11,9 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
 
 from api.health import lookout
 from api.streams import Streams
@@ -25,6 +28,7 @@ from jobs.task import Registry, task
 from jobs.viewer import SYSTEM as VIEWER
 from jobs.where import JobWhere
 from jobs.worker import Engine
+from tests.child import catch
 from tests.databases import new_postgres
 from tests.factories import make_settings, make_spec
 from tests.freezer import Freezer
@@ -64,6 +68,8 @@ WITHOUT_TURN = Red(
 WITHOUT_DATABASE = Red(
     api=frozenset({"store", "quarantine", "services"}), services=frozenset({"store", "quarantine", *NEEDS_DATABASE})
 )
+HUNG = Red(api=frozenset({"services"}), services=frozenset({"archivist"}))
+"""Where a backup is made by a program that is frozen."""
 WORKER = Red(api=frozenset({"workers"}), worker=frozenset({"worker"}))
 OTHERS = {
     "pusher": Red(api=frozenset({"pusher"})),
@@ -111,7 +117,7 @@ class System:
     @classmethod
     async def start(cls, name: str, **settings: Any) -> System:
         with Freezer.owned(name):
-            system = cls(name, await Client.open(make_settings(**SETTINGS, **settings)))
+            system = cls(name, await Client.open(make_settings(**SETTINGS | settings)))
             system.services.start()
             await system.worker.start()
             await system.client.feed.hub.reached()
@@ -207,7 +213,8 @@ async def test_every_part_that_is_frozen_is_red_within_15_seconds(
 
     with ExitStack() as stack:
         freezer = stack.enter_context(Freezer())
-        database = stack.enter_context(new_postgres(postgres_server, postgres_template))
+        database, archived = (stack.enter_context(new_postgres(postgres_server, postgres_template)) for _ in range(2))
+        programs: list[psutil.Process] = []
         away = [stack.enter_context(TcpProxy(url)) for url in (f"{redis_url}?db=15", database)]
 
         turn = await start("turn")
@@ -223,9 +230,14 @@ async def test_every_part_that_is_frozen_is_red_within_15_seconds(
             writer.rollback()
             for proxy in away:
                 proxy.release()
+            while programs:
+                programs.pop().resume()
 
         try:
+            archiving = await start("backup", database_url=archived, backup_every_s=3.0)
             cases = [
+                # One backup after the other, until a program that makes one is caught.
+                Case(archiving, HUNG, lambda: programs.append(catch("pg_dump", urlsplit(archived).path))),
                 Case(await start("redis", redis_url=away[0].url), WITHOUT_REDIS, away[0].hold),
                 Case(await start("database", database_url=away[1].url), WITHOUT_DATABASE, away[1].hold),
                 Case(turn, WITHOUT_TURN, partial(writer.execute, "BEGIN IMMEDIATE")),
