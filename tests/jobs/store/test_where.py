@@ -156,13 +156,12 @@ def _document(chance: random.Random) -> dict[str, Any]:
     return {key: value(2) for key in chance.sample(KEYS, 3)}
 
 
-async def test_both_databases_agree_with_the_predicate(store: Store, story: Story) -> None:
-    jobs = await fill(store, story)
-    assert {type(job.error) for job in jobs} == {Failure, type(None)}
+def drawn(examples: int) -> list[JobWhere]:
+    """Filters of all kinds; the same each time."""
     wanted: list[JobWhere] = []
 
     @settings(
-        max_examples=400,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         phases=[Phase.generate],
@@ -175,6 +174,13 @@ async def test_both_databases_agree_with_the_predicate(store: Store, story: Stor
             wanted.append(where)
 
     gather()
+    return wanted
+
+
+async def test_both_databases_agree_with_the_predicate(store: Store, story: Story) -> None:
+    jobs = await fill(store, story)
+    assert {type(job.error) for job in jobs} == {Failure, type(None)}
+    wanted = drawn(400)
     assert len(wanted) > 200
     found_something = 0
     for number, where in enumerate(wanted):
@@ -195,22 +201,7 @@ async def test_what_is_found_in_steps_and_windows_is_all_of_it(
     jobs = await fill(store, story)
     for name, value in {"WINDOW": 20, "FIRST": 4, "STEPS": (8, 4, 2)}.items():
         monkeypatch.setattr(f"jobs.store.job_search.{name}", value)
-    wanted: list[JobWhere] = []
-
-    @settings(
-        max_examples=120,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(WHERES)
-    def gather(where: JobWhere) -> None:
-        with contextlib.suppress(InvalidOption):  # too many parts
-            check(where)
-            wanted.append(where)
-
-    gather()
+    wanted = drawn(120)
     cut_short = 0
     for number, where in enumerate(wanted):
         direction, backward = list(Direction)[number % 2], number % 3 == 0
