@@ -100,7 +100,7 @@ class StatisticsReport:
     total: Told = strawberry.field(resolver=total, graphql_type=Statistics)
     groups: list[Told] = strawberry.field(resolver=groups, graphql_type=list[Statistics])
     is_complete: bool = strawberry.field(resolver=lambda root: root.report.is_complete, graphql_type=bool)
-    """Whether `groups` has all of them: the first 1,000 queues, 1,000 tasks or 10,000 pairs by name are told apart."""
+    """Whether `groups` has all of them; the first 1,000 by name are told apart."""
     bottlenecks: list[records.Bottleneck] = strawberry.field(resolver=bottlenecks, graphql_type=list[Bottleneck])
     oldest_wait: timedelta | None = strawberry.field(resolver=oldest_wait)
 
@@ -149,7 +149,7 @@ class StatisticsSeries:
     """Length of its steps; longer than asked for where no finer ones are kept."""
     lines: list[Line] = strawberry.field(resolver=lines, graphql_type=list[StatisticsLine])
     is_complete: bool
-    """Whether `lines` has all of them: the first 1,000 queues, 1,000 tasks or 10,000 pairs by name are told apart."""
+    """Whether `lines` has all of them; there are as many as have 10,000 steps, and 1,000 at most: the first by name."""
 
 
 @strawberry.type
@@ -221,7 +221,7 @@ class StatisticsQuery:
         task: str | None = None,
         group_by: StatisticsGroup | None = None,
     ) -> Report:
-        """What happened within a window of time, step by step: 1,500 steps at most, 300 where they are grouped.
+        """What happened within a window of time, step by step: 1,500 steps at most.
 
         Args:
             step: Length of a step.

@@ -22,7 +22,6 @@ WINDOW_MAX_S = 5 * 366 * 86_400
 AHEAD_MAX_S = 366 * 86_400
 """So far ahead a window may end."""
 STEPS_MAX = 1_500
-GROUPED_STEPS_MAX = 300
 
 __all__ = ["Asked", "Bottleneck", "Part", "Period", "QueueMoment", "Report", "Span", "StatisticsQueries"]
 
@@ -54,9 +53,8 @@ class StatisticsQueries:
         from_ms, until_ms = self._ends(period)
         if fault := self._fault(from_ms, until_ms):
             raise InvalidOption(fault, path=("range",) if period.length_ms is None else ("window",))
-        most = GROUPED_STEPS_MAX if asked.by_queue or asked.by_task else STEPS_MAX
-        if step and (until_ms - from_ms) > most * step.ms:
-            raise InvalidOption(f"A window may have {most:,} steps here: ask for longer ones.", path=("step",))
+        if step and (until_ms - from_ms) > STEPS_MAX * step.ms:
+            raise InvalidOption(f"A window may have {STEPS_MAX:,} steps: ask for longer ones.", path=("step",))
         return await self._store.statistics.report(asked, from_ms, until_ms, step)
 
     async def bottlenecks(self, viewer: Viewer, report: Report, about: Asked) -> list[Bottleneck]:

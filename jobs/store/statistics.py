@@ -21,10 +21,10 @@ from jobs.store.database import Database, Dialect, Row
 from jobs.store.kept import read_kept
 from jobs.store.rollup import FIGURES
 
-NAMES_MAX = 1_000
-"""Queues, and tasks, that are told apart; those behind them by name are left out."""
-PLACES_MAX = 10_000
-"""So are pairs of queue and task."""
+GROUPS_MAX = 1_000
+"""Queues, tasks, or pairs of them, that are told apart: the first by name."""
+POINTS_MAX = 10_000
+"""Steps of all lines of a series: as many lines as have so many, the first by name."""
 ALONE_MAX = 50
 """More places than these are read by two connections of PostgreSQL side by side."""
 TRIES = 3
@@ -42,6 +42,10 @@ class Places(NamedTuple):
     known: list[Place]
     are_all: bool = True
     """Whether there are no more than those."""
+
+    def first(self, most: int) -> Places:
+        """Return them without those behind so many."""
+        return self if len(self.known) <= most else Places(self.whole, self.known[:most], are_all=False)
 
 
 _NAMES = (
@@ -113,6 +117,7 @@ class Statistics:
         if step:
             step = kept.step(step, from_ms)
             window = Window(from_ms // step.ms * step.ms, -(-until_ms // step.ms) * step.ms, step)
+            places = places.first(POINTS_MAX * step.ms // (window.until_ms - window.from_ms))
             parts = await self._series(places.known, window, step)
             return Report(window=window, step=step, parts=parts, is_complete=places.are_all)
         window = kept.window(from_ms, until_ms)
@@ -163,19 +168,18 @@ class Statistics:
         """Return the queues and tasks that are to be told apart, by name."""
         by_queue, by_task = asked.by_queue and asked.queue is None, asked.by_task and asked.task is None
         queue, task = whole = asked.queue or "", asked.task or ""
-        if by_queue and by_task:
-            rows = await self._database.fetch(_PAIRS.format(limit=PLACES_MAX + 1))
-            return Places(whole, [(row["queue"], row["task"]) for row in rows[:PLACES_MAX]], len(rows) <= PLACES_MAX)
         if not by_queue and not by_task:
             return Places(whole, [whole])
+        if by_queue and by_task:
+            rows = await self._database.fetch(_PAIRS.format(limit=GROUPS_MAX + 1))
+            return Places(whole, [(row["queue"], row["task"]) for row in rows]).first(GROUPS_MAX)
         names = await self._names("queue" if by_queue else "task", queue)
-        known = [(name, task) if by_queue else (queue, name) for name in names[:NAMES_MAX]]
-        return Places(whole, known, len(names) <= NAMES_MAX)
+        return Places(whole, [(name, task) if by_queue else (queue, name) for name in names]).first(GROUPS_MAX)
 
     async def _names(self, name: str, queue: str) -> list[str]:
-        """Return one more than NAMES_MAX where there are more."""
+        """Return one more than GROUPS_MAX where there are more."""
         where, values = (" AND queue = $1", [queue]) if name == "task" else ("", [])
-        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=NAMES_MAX + 1), values)
+        rows = await self._database.fetch(_NAMES.format(name=name, where=where, limit=GROUPS_MAX + 1), values)
         return [row["name"] for row in rows]
 
 

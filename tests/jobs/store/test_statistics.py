@@ -99,13 +99,23 @@ async def test_a_window_is_what_its_minutes_add_up_to(
 async def test_groups_that_are_left_out_count_in_all_and_are_told_of(
     store: Store, recount: Recount, monkeypatch: pytest.MonkeyPatch, asked: Asked, step: Span | None
 ) -> None:
-    monkeypatch.setattr("jobs.store.statistics.NAMES_MAX", 1)
-    monkeypatch.setattr("jobs.store.statistics.PLACES_MAX", 1)
+    monkeypatch.setattr("jobs.store.statistics.GROUPS_MAX", 1)
     report = await store.statistics.report(asked, BEGIN_MS, BEGIN_MS + DAYS * 86_400_000, step)
     assert len({(part.queue, part.task) for part in report.parts}) == 1
     assert not report.is_complete
     if step is None:
         assert report.total == summed(recount, report.window, Asked())[None, None]
+
+
+async def test_a_series_has_as_many_lines_as_can_be_read_at_once(
+    store: Store, recount: Recount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.statistics.POINTS_MAX", 24)
+    asked, end_ms = Asked(by_queue=True), BEGIN_MS // 86_400_000 * 86_400_000 + 86_400_000
+    day = await store.statistics.report(asked, end_ms, end_ms + 86_400_000, Span.HOUR)
+    half = await store.statistics.report(asked, end_ms, end_ms + 43_200_000, Span.HOUR)
+    assert ({part.queue for part in day.parts}, day.is_complete) == ({"a"}, False)
+    assert ({part.queue for part in half.parts}, half.is_complete) == ({"a", "b"}, True)
 
 
 @given(asked=ASKED, ends=st.tuples(MOMENTS, MOMENTS).filter(lambda ends: ends[0] < ends[1]), step=st.sampled_from(Span))

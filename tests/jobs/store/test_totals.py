@@ -94,7 +94,7 @@ async def test_how_jobs_ended_lately(client: Client) -> None:
 
 
 async def test_of_however_many_queues_those_asked_for_are_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.store.statistics.NAMES_MAX", 1)
+    monkeypatch.setattr("jobs.store.statistics.GROUPS_MAX", 1)
     for queue in ("a", "b", "z"):
         await add(client, NOW // DAY_MS * DAY_MS, queue=queue, task="", dead=1)
         await add(client, NOW // 60_000 * 60_000, queue=queue, task="", span_s=60, dead=1)
