@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import closing
@@ -97,6 +98,26 @@ async def test_connections_that_died_without_a_word_cost_one_wait(far: Store, pr
     began = time.monotonic()
     await asyncio.gather(*(far.search.count(JobWhere()) for _ in range(5)))
     assert time.monotonic() - began < WAIT_S
+
+
+@postgres_only
+async def test_what_expired_is_given_up_without_a_word(
+    far: Store, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    monkeypatch.setattr(postgres, "CONNECT_S", 0.3)
+    await asyncio.gather(*(far.search.count(JobWhere()) for _ in range(5)))
+    pool = far._database._pool  # type: ignore[attr-defined]  # whose own task it is
+    await pool.expire_connections()
+    proxy.hold()
+    await took_s(far.search.count(JobWhere()))
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert [task for task in tasks if "close" in repr(task.get_coro())]
+    await asyncio.wait(tasks, timeout=5)
+    del tasks
+    gc.collect()
+    assert said == []
 
 
 @postgres_only
