@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from api.client import document
 from api.client.call import call
 from api.client.option import AsJson, Token, Url
+from jobs.errors import ApiFault, CommandError
 
 if TYPE_CHECKING:
     from api.client.link import Link
     from api.client.screen import Screen
 
 EXIT_UNHEALTHY = 23
-"""The figures were printed, and a component makes no progress."""
+"""A component makes no progress; the figures were printed as far as they can be read."""
 
 _JOBS = ("waiting", "delayed", "active", "blocked", "completed", "failed", "cancelled", "dead")
 
@@ -29,17 +30,26 @@ def health(url: Url = None, token: Token = None, as_json: AsJson = False) -> Non
 async def report(link: Link, screen: Screen) -> int:
     """Print how the system is; return the exit code. Raises CommandError."""
     said = await link.health()
+    found: dict[str, Any] = {}
+    fault: CommandError | None = None
+    try:
+        found = (await link.run(document.HEALTH, {}))["systemHealth"]
+    except CommandError as error:
+        fault, said = error, await link.health()  # what kept the figures back may have begun meanwhile
     is_well = said.get("status") == "healthy"
     if not screen.as_json:
         _print_verdict(screen, said, is_well=is_well)
-    found = (await link.run(document.HEALTH, {}))["systemHealth"]
+    if fault and (is_well or not isinstance(fault, ApiFault)):
+        raise fault
     if screen.as_json:
         screen.json(
             {"status": "healthy" if is_well else "unhealthy", "components": said.get("components", {}), **found}
         )
-    else:
+    elif found:
         screen.line()
         _print(screen, found)
+    if fault:
+        screen.say(f"The figures of the system cannot be read: {fault}")
     return 0 if is_well else EXIT_UNHEALTHY
 
 
@@ -91,7 +101,7 @@ def _print(screen: Screen, found: dict[str, Any]) -> None:
         held = "; no jobs are started until it has caught up" if recorder["isHolding"] else ""
         screen.facts(
             [
-                ("Behind", f"{recorder['lagEvents']:,} events, {length(recorder['lag'])}{held}"),
+                ("Behind", f"{_count(recorder['lagEvents'])} events, {length(recorder['lag'])}{held}"),
                 ("Stream", f"{_count(recorder['streamEntries'])} entries, {size(recorder['streamBytes'])}"),
             ]
         )

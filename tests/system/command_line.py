@@ -13,18 +13,18 @@ import sys
 import termios
 from typing import Any
 
-from tests.system.product import ROOT, TOKEN, Product
+from tests.system.product import ROOT, TOKEN
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PROGRAM = [sys.executable, "-P", "-m", "queueql"]
 
 
 class CommandLine:
-    """Runs `queueql`, signed in at the product unless options say otherwise."""
+    """Runs `queueql`, signed in at the API of this URL unless options say otherwise."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, url: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("QUEUEQL_")}
-        self.environ = {**kept, "QUEUEQL_URL": product.url, "QUEUEQL_TOKEN": TOKEN, "TZ": "UTC"}
+        self.environ = {**kept, "QUEUEQL_URL": url, "QUEUEQL_TOKEN": TOKEN, "TZ": "UTC"}
 
     def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command and check its exit code."""

@@ -18,4 +18,4 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture(scope="module")
 def queueql(product: Product) -> CommandLine:
-    return CommandLine(product)
+    return CommandLine(product.url)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from api.client.health import EXIT_UNHEALTHY
 from tests.databases import new_postgres
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
+from tests.system.command_line import CommandLine, sentence
 from tests.system.fleet import NAMES, Fleet, enqueue, until_state
 from tests.system.product import Api, Refused
 from tests.tcp_proxy import TcpProxy
@@ -65,6 +67,7 @@ async def test_postgresql_falls_silent_and_comes_back(
             refusing = asyncio.create_task(refused(api, folder))
             await asyncio.gather(*(fleet.until(name, ready=False, within_s=NOTICED_S) for name in ("api", "services")))
             assert await refusing == "STORE_UNAVAILABLE"
+            await check_verdict(CommandLine(fleet.url))
             (folder / "running").unlink()  # its job ends, and says so to Redis
             proxy.release()
             await fleet.until_ready(BACK_S + NOTICED_S + LET_GO_S)
@@ -76,6 +79,19 @@ async def test_postgresql_falls_silent_and_comes_back(
             proxy.release()
             await fleet.until_ready(BACK_S)
         assert not (folder / "refused").exists()
+
+
+async def check_verdict(queueql: CommandLine) -> None:
+    """`queueql health` says what is wrong, though nobody can look up who asks for the figures."""
+    shown, found = await asyncio.gather(
+        asyncio.to_thread(queueql, "health", code=EXIT_UNHEALTHY),
+        asyncio.to_thread(queueql.json, "health", code=EXIT_UNHEALTHY),
+    )
+    assert shown.stdout.startswith("UNHEALTHY: ")
+    assert "\nstore " in shown.stdout
+    assert sentence(shown).startswith("The figures of the system cannot be read: The API at ")
+    assert (found["status"], found["components"]["store"]["ok"]) == ("unhealthy", False)
+    assert "queues" not in found
 
 
 async def refused(api: Api, folder: Path) -> str:
