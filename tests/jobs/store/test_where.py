@@ -201,7 +201,7 @@ async def test_what_is_found_in_steps_and_windows_is_all_of_it(
     jobs = await fill(store, story)
     for name, value in {"WINDOW": 20, "FIRST": 4, "STEPS": (8, 4, 2)}.items():
         monkeypatch.setattr(f"jobs.store.job_search.{name}", value)
-    wanted = drawn(120)
+    wanted = drawn(160)
     cut_short = 0
     for number, where in enumerate(wanted):
         direction, backward = list(Direction)[number % 2], number % 3 == 0
