@@ -171,7 +171,9 @@ class Around:
         ranges |= outside.statements(self.log, self.watch, said, one.processes) | outside.times(self.driver, said)
         ranges |= outside.vitals(self.vitals, one.processes, {pid: self._before_ms(one, pid) for pid in said})
         ranges |= self.replay.live(one.at_s, one.ended_s) | self.replay.died(first, last, hour_s(one.at_s))
-        ranges |= self.replay.behind(first, one.at_s, last, one.ended_s)
+        since_s, until_s = self.sources.recorder_asked(one.at_s, one.ended_s)
+        first, last = self.sources.position_between(one.at_s, until_s)
+        ranges |= self.replay.behind(first, since_s, last, until_s)
         return ranges | outside.active(self.watch, one.at_s, one.took_s) if isinstance(self.watch, Sessions) else ranges
 
     def _before_ms(self, one: Taken, pid: int) -> int:
@@ -219,7 +221,7 @@ class Check:
                         await busy
 
     async def _follow(self, apis: list[Api], around: Around, ends_s: float) -> None:
-        provocation = Provocation(self.product, apis, around.sources.said_s)
+        provocation = Provocation(self.product, apis, around.sources.said_s, around.watch.is_busy)
         number = 0
         while (slot_s := (time.time() + BEFORE_S) // self._every_s * self._every_s + self._every_s) + AFTER_S <= ends_s:
             await asyncio.sleep(slot_s - BEFORE_S - time.time())

@@ -85,18 +85,19 @@ def vitals(seen: Vitals, shown: Sequence[Shown], before_ms: Mapping[int, int]) -
 def pools(watch: Watch, said: Mapping[int, Said], done: Provoked) -> Ranges:
     """The connections of all processes, each when it said how many they are.
 
-    Most statements are shorter than the time between its look and its word: what is in use then is 0 or 1.
+    Most statements are shorter than the time between its look and its word: what is in use then is 0 or 1. One of them
+    all may be in use for less than the time between two of our looks.
     """
 
     def over(look: Callable[[list[Use]], Range]) -> Range:
         return _sum(look(_uses(watch, pid, one)) for pid, one in said.items())
 
+    least, most = over(lambda uses: _spread([(use.busy_least, use.busy_most) for use in uses]))
+    idle = over(lambda uses: _spread([(use.open - use.busy_most, use.open - use.busy_least) for use in uses]))
     return {
         ("DATABASE_POOL_SIZE", ""): over(lambda uses: _range([use.open for use in uses])),
-        ("DATABASE_POOL_ACTIVE", ""): over(lambda uses: _spread([(use.busy_least, use.busy_most) for use in uses])),
-        ("DATABASE_POOL_IDLE", ""): over(
-            lambda uses: _spread([(use.open - use.busy_most, use.open - use.busy_least) for use in uses])
-        ),
+        ("DATABASE_POOL_ACTIVE", ""): (least, most + 1),
+        ("DATABASE_POOL_IDLE", ""): (idle[0] - 1, idle[1]),
         ("DATABASE_POOL_WAITING", ""): _sum(
             _waiting(_uses(watch, pid, one), pid, one.at_s, done, is_pool=isinstance(watch, Sessions))
             for pid, one in said.items()

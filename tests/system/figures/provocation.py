@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +25,10 @@ REPORT_S = 5.0
 """How often a process says how it is, half a second later at most."""
 BEHIND_S, LEFT_S = 1.0, 0.15
 """So long before a snapshot the recorder is kept from writing, and so long after it it goes on."""
-CROWD_BEFORE_S, IN_LINE_S = 0.9, 0.6
+CROWD_BEFORE_S, IN_LINE_S = 1.2, 0.6
 """So long before a process may report too much is asked of it; and so long that takes to stand in line."""
+TRIES, TRY_S = 4, 0.1
+"""So often SQLite's turn to write is tried to be left to the process that is asked, and so long that takes."""
 FREE_BYTES = 400_000
 POOL_MAX = 10
 CROWD = 40
@@ -66,12 +68,15 @@ class Provoked:
 
 
 class Provocation:
-    """Does it. `said_s` tells when a process last said how it is."""
+    """Does it. `said_s` tells when a process last said how it is, `is_busy` whether it uses the database."""
 
-    def __init__(self, product: Deployment, apis: list[Api], said_s: Callable[[int], float]) -> None:
+    def __init__(
+        self, product: Deployment, apis: list[Api], said_s: Callable[[int], float], is_busy: Callable[[int], bool]
+    ) -> None:
         self._product = product
         self._apis = apis
         self._said_s = said_s
+        self._is_busy = is_busy
         self._file = Path(product.environ()[VARIABLE])
         self.done = Provoked()
 
@@ -93,7 +98,10 @@ class Provocation:
     async def _block(self, slot_s: float) -> None:
         await _until(slot_s - BLOCK_BEFORE_S)
         await self._apis[0].execute(ENQUEUE, {"input": {"task": "block", "args": {"seconds": BLOCK_S}}})
-        await _until(slot_s - BLOCK_BEFORE_S + BLOCK_S + 0.5)  # it notes only then when that was
+        blocked = len(self.read().blocked)
+        await _until(slot_s - BLOCK_BEFORE_S + BLOCK_S)
+        while len(self.read().blocked) == blocked and time.time() < slot_s + BLOCK_S:
+            await asyncio.sleep(0.05)  # it notes only then when that was
 
     async def _freeze(self, slot_s: float) -> None:
         """Freeze a process of the services once between any two of its reports before the snapshot."""
@@ -153,7 +161,15 @@ class Provocation:
 
     @asynccontextmanager
     async def _crowded(self, pid: int) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as asking, self._alone():
+        """Let it have the turn to write, so that one of its connections is in use, and all others wait."""
+        async with asyncio.TaskGroup() as asking, AsyncExitStack() as held:
+            for left in reversed(range(TRIES)):
+                asking.create_task(self._apis[-1].execute(WRITTEN))
+                await held.enter_async_context(self._alone())
+                await asyncio.sleep(TRY_S)
+                if self._is_busy(pid) or not left:
+                    break
+                await held.aclose()
             for _ in range(CROWD):
                 asking.create_task(self._apis[-1].execute(WRITTEN))
             begun_s = time.time() + IN_LINE_S
@@ -162,7 +178,7 @@ class Provocation:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[sqlite3.Connection]:
-        """Keep everybody from writing to SQLite."""
+        """Keep everybody from writing to SQLite; who has the turn to write waits for this."""
         assert isinstance(self._product, BusyEmbedded)
         with closing(
             sqlite3.connect(self._product.database, isolation_level=None, timeout=10, check_same_thread=False)

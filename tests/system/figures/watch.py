@@ -78,6 +78,10 @@ class Watch(ABC):
         last = next((n for n, one in enumerate(self.looks) if one.at_s > until_s), len(self.looks) - 1)
         return self.looks[first : last + 1]
 
+    def is_busy(self, pid: int) -> bool:
+        """Tell whether a process used the database at the last two looks."""
+        return all(pid in look.of and look.of[pid].busy_least for look in self.looks[-2:])
+
     def forget(self, before_s: float) -> None:
         self.looks = [one for one in self.looks if one.at_s > before_s]
 
