@@ -125,17 +125,16 @@ async def restore(url: str, source: Path, *, force: bool = False, keep_free_byte
             await postgres.check_unused(url)
         with archive.work_folder(source) as folder:
             return await _restore_postgres(url, source, folder, Room(folder, keep_free_bytes), force=force)
-    await sqlite.check_unused(path)
-    with archive.work_folder(path) as folder:
-        return await _restore_sqlite(path, source, folder, Room(folder, keep_free_bytes))
+    async with sqlite.replaceable(path) as epoch_min:
+        with archive.work_folder(path) as folder:
+            return await _restore_sqlite(path, source, folder, Room(folder, keep_free_bytes), epoch_min)
 
 
-async def _restore_sqlite(path: Path, source: Path, folder: Path, room: Room) -> Restored:
+async def _restore_sqlite(path: Path, source: Path, folder: Path, room: Room, epoch_min: int) -> Restored:
     manifest, copy = await _unpacked(source, folder, room)
     _compare(source, manifest, await sqlite.check(copy))
     migrations = await Migrator().migrate(f"sqlite://{copy.absolute()}")
-    await sqlite.check_unused(path)
-    await sqlite.mark(copy, await sqlite.epoch(path))
+    await sqlite.mark(copy, epoch_min)
     kept = await _in_thread(lambda _: sqlite.put(copy, path))
     return Restored(manifest=manifest, migrations=migrations, kept=kept)
 

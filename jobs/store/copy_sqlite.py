@@ -7,8 +7,8 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -81,34 +81,35 @@ async def mark(copy: Path, epoch_min: int) -> None:
         await _on(copy, update)
 
 
-async def epoch(path: Path) -> int:
-    """Return the epoch of a database, 0 where there is none that can be read."""
+@asynccontextmanager
+async def replaceable(path: Path) -> AsyncIterator[int]:
+    """Keep every process off the database in the block, and yield its epoch, 0 where there is none that can be read.
 
-    def read(connection: sqlite3.Connection) -> int:
-        return int(connection.execute("SELECT number FROM epoch WHERE id = 1").fetchone()[0])
+    Whoever starts meanwhile finds it locked, and afterwards, where it has opened the file before, that it was moved.
+    Raises DatabaseInUse where any process has it open. One that is damaged, or not there, passes.
+    """
+    with ExitStack() as held:
+        yield await asyncio.to_thread(_seize, path, held)
 
-    with contextlib.suppress(sqlite3.Error, TypeError):
-        return await _on(path, read)
-    return 0
 
-
-async def check_unused(path: Path) -> None:
-    """Raise DatabaseInUse where any process has the database open. One that is damaged, or not there, passes."""
-
-    def leave_wal(connection: sqlite3.Connection) -> str:
-        # SQLite allows this to the only connection there is.
-        return str(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0])
-
+def _seize(path: Path, held: ExitStack) -> int:
     try:
-        mode = await _on(path, leave_wal, busy_ms=1_000)
+        connection = held.enter_context(closing(_connect(path, busy_ms=1_000)))
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that nobody comes between the next two
+        # SQLite allows this to the only connection there is.
+        is_alone = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete"
+        connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN:
-            return
-        mode = "locked"
+            return 0
+        is_alone = False
     except sqlite3.DatabaseError:
-        return
-    if mode != "delete":
+        return 0
+    if not is_alone:
         raise DatabaseInUse(f"Another process has the database {path} open: stop every process of QueueQL first.")
+    with contextlib.suppress(sqlite3.Error, TypeError):
+        return int(connection.execute("SELECT number FROM epoch WHERE id = 1").fetchone()[0])
+    return 0
 
 
 def put(copy: Path, target: Path) -> Path | None:
@@ -153,16 +154,9 @@ def _describe(connection: sqlite3.Connection) -> Described:
     return Described(newest([row[0] for row in applied]), counts)
 
 
-async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: int = BUSY_MS) -> T:
+async def _on(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     """Do the work in a thread, on a connection of its own; interrupted where the caller is cancelled."""
-    # Where there is no file none is made, and the first statement fails.
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw",
-        uri=True,
-        timeout=busy_ms / 1000,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = _connect(path, busy_ms=BUSY_MS)
 
     def do() -> T:
         with of_thread(), closing(connection):
@@ -178,6 +172,12 @@ async def _on(path: Path, work: Callable[[sqlite3.Connection], T], *, busy_ms: i
             await asyncio.wait([working], timeout=_INTERRUPT_S)
         working.exception()  # that it was interrupted is no news
         raise
+
+
+def _connect(path: Path, *, busy_ms: int) -> sqlite3.Connection:
+    """Open the file, in any thread. Where there is none none is made: that raises sqlite3.OperationalError."""
+    name = f"file:{quote(str(path))}?mode=rw"
+    return sqlite3.connect(name, uri=True, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
 
 
 @contextmanager

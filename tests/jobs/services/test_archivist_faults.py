@@ -1,4 +1,4 @@
-"""A backup that stands still is red, wherever it does: in a program, in a file, before a lock. No other one is."""
+"""Backups that stand still are red, in a program, in a file, before a lock; those that go on are not. Faults are told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.clock import now_ms
 from jobs.ending import end
@@ -118,3 +119,18 @@ class TestSqlite:
             os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
             await until(lambda: loop.health().ok)
         assert (await store.backups.newest())[0].fault is not None
+
+    async def test_a_fault_that_nobody_foresaw(self, store: Store, database_url: str, tmp_path: Path) -> None:
+        """A folder has the name of a backup, so that it cannot be removed as the oldest one."""
+        (tmp_path / f"{PREFIX}queueql-20200101T000000Z.backup").mkdir()
+        loop = Archivist(store, database_url, tmp_path, every_s=86_400, keep=1)
+        with capture_logs() as said:
+            loop.start()
+            await until(lambda: loop.figures().failing and loop.health().ok)
+            await loop.stop()
+        [fault] = [line for line in said if line["event"] == "loop.fault"]
+        assert isinstance(fault["exc_info"], OSError)
+        assert [line["event"] for line in said].index("archivist.made") < said.index(fault)
+        [made] = await store.backups.newest()
+        assert (made.verified_ms is not None, made.fault) == (True, None)
+        assert len(list(tmp_path.glob(f"{PREFIX}*"))) == 2  # noqa: ASYNC240  # nothing else runs meanwhile
