@@ -63,7 +63,8 @@ class Client:
             )
         )
         self.fleet = Fleet(store, broker, wait_max_s=settings.health_wait_max_s)
-        present = Recent(Collectors(store, broker, clock).collect)
+        self._collectors = Collectors(store, broker, clock)
+        present = Recent(self._collectors.collect)
         self.queries = Queries(
             health=HealthQueries(store, present, clock),
             job=JobQueries(store, newest),
@@ -106,6 +107,7 @@ class Client:
         await self.feed.close()
         await self.queries.token.close()
         await self.fleet.close()
+        await self._collectors.close()
         await self.pusher.stop()
         await self.broker.close()
         await self.store.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -78,6 +79,18 @@ class Roll(msgspec.Struct, frozen=True):
     def answers(self, worker: Worker) -> bool:
         """Tell whether a worker is neither frozen nor blocked, asks for jobs, and sends what they say."""
         return self.silent_ms(worker) <= SILENT_MS and self._stuck_ms(worker) <= STUCK_S * 1000
+
+    @property
+    def present(self) -> Collection[Worker]:
+        """The workers, one for each process: of two sessions of one it is the newer one that counts."""
+        by_age = sorted(self.workers, key=attrgetter("seen_ms"))
+        return {(worker.host, worker.pid): worker for worker in by_age}.values()
+
+    @property
+    def down(self) -> set[tuple[ProcessKind, str, int]]:
+        """Kind, host and pid of those that are lost, and of workers that do not answer."""
+        silent = {(ProcessKind.WORKER, one.host, one.pid) for one in self.present if not self.answers(one)}
+        return silent | {(one.kind, one.host, one.pid) for one in self.lost}
 
     @staticmethod
     def _stuck_ms(worker: Worker) -> int:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from jobs.broker.figures import Lag
 from jobs.job import State
 from jobs.line import Queue
 from jobs.roster import Worker
@@ -20,6 +23,7 @@ from jobs.snapshot import (
     ProcessTotal,
     QueueFigures,
     QueueSection,
+    RecorderFigures,
     WorkerFigures,
 )
 from jobs.store.sums import Ended, Hour
@@ -70,6 +74,13 @@ def worker_figures(workers: Sequence[Worker] | None, hour: Hour | None) -> Worke
         failed_hour=hour.failed if hour else None,
         average_run_ms=hour.average_run_ms if hour else None,
     )
+
+
+def with_lag(stream: RecorderFigures | None, lag: Lag | None) -> RecorderFigures | None:
+    """Add how far the recorder is behind its stream, where the database says how far it has come."""
+    if stream is None or lag is None:
+        return stream
+    return msgspec.structs.replace(stream, lag_events=lag.events, lag_ms=lag.ms)
 
 
 def with_workers(

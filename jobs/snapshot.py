@@ -151,9 +151,9 @@ class RedisFigures(msgspec.Struct, frozen=True, kw_only=True):
 class RecorderFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How far history is behind, and the stream that it is read from."""
 
-    lag_events: int
-    """Events that are not recorded yet, counted up to LAG_MAX."""
-    lag_ms: int
+    lag_events: int | None = None
+    """Events that are not recorded yet, counted up to LAG_MAX; None: the database does not answer."""
+    lag_ms: int | None = None
     """Age of the oldest of them; 0 where there is none."""
     stream_entries: int
     stream_bytes: int

@@ -8,8 +8,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 URL_VARIABLE = "QUEUEQL_TEST_POSTGRES_URL"
 INSTALLED = Path("/usr/lib/postgresql")
@@ -76,6 +80,27 @@ class PostgresServer:
         who: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         if subprocess.run(status, check=False, stdout=subprocess.DEVNULL, **who).returncode:
             self._run("pg_ctl", *self._started)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started here."""
+        return self._folder is not None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of its processes for the block: the kernel still takes connections for it, and it says nothing."""
+        postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().splitlines()[0]))
+        stopped = []
+        try:
+            postmaster.suspend()  # first, so that it starts no more
+            stopped = [postmaster, *postmaster.children(recursive=True)]
+            for process in stopped[1:]:
+                process.suspend()
+            yield
+        finally:
+            for process in reversed(stopped):
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     @property
     def _data(self) -> Path:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
 from api.metrics.sheet import Sheet
-from jobs.snapshot import ProcessFigures, Snapshot
+from jobs.snapshot import ProcessFigures, ProcessKind, Snapshot
+
+Place = tuple[ProcessKind, str, int]
+"""Kind, host and pid of a process."""
 
 _DATABASE = {
     "database_bytes": "size_bytes",
@@ -34,18 +37,17 @@ _RECORDER = {
 }
 
 
-def show_snapshot(
-    sheet: Sheet, now: Snapshot, *, busy: Set[str] | None = None, lost: Sequence[ProcessFigures] = ()
-) -> None:
+def show_snapshot(sheet: Sheet, now: Snapshot, *, busy: Set[str] | None = None, down: Set[Place] = frozenset()) -> None:
     """Put in what the collectors found.
 
-    `busy` are the queues in which something happened lately; None: not known. `lost` are processes that vanished.
+    `busy` are the queues in which something happened lately; None: not known. `down` are processes that vanished, or do
+    not answer.
     """
     for names, section in ((_DATABASE, now.database), (_REDIS, now.redis), (_RECORDER, now.recorder)):
         for name, figure in names.items():
             sheet.put(f"queueql_{name}", None if section is None else getattr(section, figure))
     if now.recorder:
-        sheet.put("queueql_recorder_lag_seconds", now.recorder.lag_ms / 1000)
+        sheet.put("queueql_recorder_lag_seconds", _seconds(now.recorder.lag_ms))
     for queue in now.queues.each if now.queues else ():
         if queue.dead or busy is None or queue.name in busy:
             sheet.put("queueql_queue_dead_letters", queue.dead, queue.name)
@@ -53,12 +55,11 @@ def show_snapshot(
     made = [one.backups for one in processes if one.backups is not None]
     sheet.put("queueql_backup_every_seconds", min((one.every_s for one in made), default=None))
     sheet.put("queueql_backup_failing", any(one.failing for one in made) if made else None)
-    gone = {_place(one) for one in lost}
     for place, one in {_place(one): one for one in sorted(processes, key=_seen)}.items():
-        if place not in gone:
+        if place not in down:
             _show_process(sheet, one)
-    for kind, host, pid in sorted(gone):
-        sheet.put("queueql_process_up", 0, kind, host, pid)
+    for kind, host, pid in sorted(down):
+        sheet.put("queueql_process_up", 0, kind.lower(), host, pid)
 
 
 def _seen(process: ProcessFigures) -> int:
@@ -66,7 +67,7 @@ def _seen(process: ProcessFigures) -> int:
 
 
 def _show_process(sheet: Sheet, one: ProcessFigures) -> None:
-    labels = _place(one)
+    labels = one.kind.lower(), one.host, one.pid
     sheet.put("queueql_process_up", 1, *labels)
     sheet.put("queueql_process_cpu_cores", one.cpu, *labels)
     sheet.put("queueql_process_memory_bytes", one.memory_bytes, *labels)
@@ -82,8 +83,8 @@ def _show_process(sheet: Sheet, one: ProcessFigures) -> None:
     sheet.put("queueql_database_query_average_seconds", _seconds(one.pool.average_query_ms), *labels)
 
 
-def _place(process: ProcessFigures) -> tuple[str, str, int]:
-    return process.kind.lower(), process.host, process.pid
+def _place(process: ProcessFigures) -> Place:
+    return process.kind, process.host, process.pid
 
 
 def _seconds(ms: float | None) -> float | None:

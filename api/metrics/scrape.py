@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
+from collections.abc import Callable, Coroutine, Iterable, Set
 from typing import Any
 
 import structlog
 from prometheus_client import Metric
 
-from api.metrics.figures import show_snapshot
+from api.metrics.figures import Place, show_snapshot
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from api.metrics.system import show_backups, show_components, show_queues, show_workers
@@ -19,15 +19,14 @@ from jobs.errors import QueueQLError
 from jobs.lookout import Lookout
 from jobs.patience import Patience
 from jobs.recent import Recent
-from jobs.snapshot import ProcessFigures
 from jobs.viewer import SYSTEM
 
 log = structlog.get_logger(__name__)
 
 SOURCE_S = 6.0
 """How long a source may take; what it has to say is missing then. A snapshot gives its own sources five seconds."""
-LOST_S = 5.0
-"""How long it is waited for who vanished."""
+DOWN_S = 5.0
+"""How long it is waited for who vanished or does not answer."""
 BACKUPS = 10
 """The newest backups, among which the latest that was restored on trial is looked for."""
 
@@ -79,15 +78,15 @@ class Scrape:
         show_workers(sheet, roll)
 
     async def _snapshot(self, sheet: Sheet) -> None:
-        now, lost = await asyncio.gather(self._client.queries.health.now(SYSTEM), self._lost())
-        show_snapshot(sheet, now, busy=self._busy, lost=lost)
+        now, down = await asyncio.gather(self._client.queries.health.now(SYSTEM), self._down())
+        show_snapshot(sheet, now, busy=self._busy, down=down)
 
-    async def _lost(self) -> Sequence[ProcessFigures]:
+    async def _down(self) -> Set[Place]:
         try:
-            async with asyncio.timeout(LOST_S):
-                return (await self._client.fleet.roll.get()).lost
+            async with asyncio.timeout(DOWN_S):
+                return (await self._client.fleet.roll.get()).down
         except (QueueQLError, TimeoutError):  # the other figures are wanted all the same
-            return ()
+            return frozenset()
 
     async def _totals(self, sheet: Sheet) -> None:
         self._busy = await self._client.queries.metric.queues(SYSTEM)

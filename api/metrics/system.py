@@ -9,7 +9,6 @@ from jobs.fleet import Roll
 from jobs.probe import Health
 from jobs.queries import Backup
 from jobs.queue_health import QueueHealth, QueueStatus
-from jobs.roster import Worker
 from jobs.snapshot import QUEUES_MAX, ProcessKind
 from jobs.version import version
 
@@ -45,12 +44,9 @@ def show_queues(sheet: Sheet, roll: Roll, health: Sequence[QueueHealth], busy: S
 
 
 def show_workers(sheet: Sheet, roll: Roll) -> None:
-    """Put in the workers that hold a lease, and those that are lost.
-
-    Of two sessions of one process it is the newer one that counts.
-    """
+    """Put in the workers that hold a lease, and those that are lost."""
     sheet.put("queueql_workers", sum(roll.answers(worker) for worker in roll.workers))
-    for worker in {(worker.host, worker.pid): worker for worker in sorted(roll.workers, key=_age)}.values():
+    for worker in roll.present:
         labels = worker.host, worker.pid
         sheet.put("queueql_worker_up", roll.answers(worker), *labels)
         sheet.put("queueql_worker_tasks_active", worker.active, *labels)
@@ -70,7 +66,3 @@ def show_backups(sheet: Sheet, newest: Sequence[Backup]) -> None:
         sheet.put("queueql_backup_verified_timestamp_seconds", max(verified) / 1000)
     for backup in [backup for backup in newest if backup.verified_ms is not None or backup.fault is not None][:1]:
         sheet.put("queueql_backup_verified", backup.fault is None)
-
-
-def _age(worker: Worker) -> int:
-    return worker.seen_ms

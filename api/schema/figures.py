@@ -154,18 +154,18 @@ class RedisFigures:
     """What it does when it is full."""
 
 
-def lag(root: strawberry.Parent[Any]) -> timedelta:
-    """Age of the oldest event that is not recorded; zero where there is none."""
-    return timedelta(milliseconds=root.lag_ms)
+def lag(root: strawberry.Parent[Any]) -> timedelta | None:
+    """Age of the oldest event that is not recorded; zero where there is none, null where it is not known."""
+    return None if root.lag_ms is None else timedelta(milliseconds=root.lag_ms)
 
 
 @strawberry.type
 class RecorderFigures:
     """How far history is behind, and the events that it is made from."""
 
-    lag_events: int
-    """Events that are not recorded yet, counted up to 10,000."""
-    lag: timedelta = strawberry.field(resolver=lag)
+    lag_events: int | None
+    """Events that are not recorded yet, counted up to 10,000; null where that is not known."""
+    lag: timedelta | None = strawberry.field(resolver=lag)
     stream_entries: BigInt
     """Entries of the stream of events."""
     stream_bytes: BigInt

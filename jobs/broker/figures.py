@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,16 +45,28 @@ async def redis_figures(broker: Broker) -> RedisFigures:
     )
 
 
-async def recorder_figures(broker: Broker, recorded: Position) -> RecorderFigures:
+class Lag(NamedTuple):
+    """How far the recorder is behind."""
+
+    events: int
+    """Counted up to LAG_MAX."""
+    ms: int
+    """Age of the oldest of them; 0 where there is none."""
+
+
+async def recorder_lag(broker: Broker, recorded: Position) -> Lag:
     """Tell how far the recorder, which has come to this position, is behind. Raises BrokerUnavailable."""
     events, since_ms = await _unrecorded(broker, recorded)
+    return Lag(events, 0 if since_ms is None else max(0, await broker.now_ms() - since_ms))
+
+
+async def stream_figures(broker: Broker) -> RecorderFigures:
+    """Tell how long the stream is that the recorder reads. Raises BrokerUnavailable."""
     async with broker.client.pipeline(transaction=False) as pipeline:
         pipeline.xlen(keys.EVENTS)
         pipeline.exists(keys.BEHIND)
         entries, behind = await broker.ask(pipeline.execute())
     return RecorderFigures(
-        lag_events=events,
-        lag_ms=0 if since_ms is None else max(0, await broker.now_ms() - since_ms),
         stream_entries=int(entries),
         stream_bytes=await broker.stream.size_bytes(),
         holding=bool(behind),

@@ -11,6 +11,8 @@ from jobs.snapshot import Snapshot
 from jobs.store import Store
 
 PAUSE_S = 2.0
+PAUSE_MAX_S = 4.0
+"""Reading takes long where a source is away. Whoever watches that wants to see when it is back."""
 LOOK_S = 1.0
 
 _SYSTEM = "system"
@@ -23,6 +25,7 @@ class HealthStates(States[str, Snapshot]):
     """The system as it is. It is never as it was before, so it is looked at for as long as somebody watches."""
 
     pause_s = PAUSE_S
+    pause_max_s = PAUSE_MAX_S
 
     def __init__(self, present: Recent[Snapshot]) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -29,6 +30,8 @@ class States(ABC, Generic[K, T]):
 
     pause_s: float
     """No subscriber gets updates more often than this."""
+    pause_max_s: float = math.inf
+    """Nor much later, however long reading took."""
 
     def __init__(self) -> None:
         self._watched: dict[K, weakref.WeakSet[StateSubscription[K, T]]] = {}
@@ -105,7 +108,7 @@ class States(ABC, Generic[K, T]):
                 await self._try_again(changed, error)
             else:
                 self._failing = False
-                pause_s = max(self.pause_s, SHARE * (clock() - began))
+                pause_s = min(self.pause_max_s, max(self.pause_s, SHARE * (clock() - began)))
                 self.duty.rest(pause_s, more=self._wake.is_set())
                 await asyncio.sleep(pause_s)
 

@@ -37,26 +37,27 @@ class Services:
     def __init__(self, store: Store, broker: Broker, settings: Settings) -> None:
         self._store = store
         self._broker = broker
-        collectors = Collectors(store, broker, now_ms)
         archivist = _archivist(store, settings) if settings.backup_every_s else None
+        herald = Herald(
+            ProcessKind.SERVICES,
+            store,
+            broker,
+            parts=self._turning,
+            backups=lambda: archivist.figures() if archivist else None,
+        )
+        self._collectors = Collectors(store, broker, now_ms, heard=herald.heard)
         self.loops: list[Loop] = [
             Recorder(store, broker),
             Trimmer(store, broker, replay_window_s=settings.replay_window_s, max_bytes=settings.events_max_bytes),
             Reconciler(store, broker),
             Scheduler(broker),
             Reaper(broker),
-            Snapshotter(store, collectors, every_s=settings.snapshot_every_s),
-            Herald(
-                ProcessKind.SERVICES,
-                store,
-                broker,
-                parts=self._turning,
-                backups=lambda: archivist.figures() if archivist else None,
-            ),
+            Snapshotter(store, self._collectors, every_s=settings.snapshot_every_s),
+            herald,
             Cleaner(store, broker, replay_window_s=settings.replay_window_s),
         ]
         if settings.report_every_s:
-            self.loops.append(Announcer(store, collectors, every_s=settings.report_every_s))
+            self.loops.append(Announcer(store, self._collectors, every_s=settings.report_every_s))
         if archivist:
             self.loops.append(archivist)
 
@@ -70,6 +71,7 @@ class Services:
         recorder, *others = self.loops
         await asyncio.gather(*(loop.stop() for loop in others))
         await recorder.stop()
+        await self._collectors.close()
 
     async def health(self) -> list[Health]:
         """Ask every loop, the database and Redis, for a few seconds at most. Never raises."""

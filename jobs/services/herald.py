@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -75,6 +76,8 @@ class Herald(Loop):
         self._lag_s = 0.0
         self._due_s = 0.0
         self._heard_s = time.monotonic()
+        self.heard = asyncio.Event()
+        """Set once anybody has heard it."""
         self._patience = Patience()
         self._expected_s: float | None = None
 
@@ -116,6 +119,7 @@ class Herald(Loop):
             return False
         self._broker.outage.ended()
         self._heard_s = time.monotonic()
+        self.heard.set()
         return True
 
     def _now(self) -> ProcessFigures:

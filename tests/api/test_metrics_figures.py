@@ -15,13 +15,15 @@ from jobs.broker import Vitals, keys
 from jobs.broker.process import Processes
 from jobs.client import Client
 from jobs.clock import now_ms
-from jobs.fleet import Roll
+from jobs.fleet import SILENT_MS, Roll
 from jobs.histogram import Histogram
 from jobs.job import State
 from jobs.line import Queue
 from jobs.queries import Each
 from jobs.queue_health import QueueFacts, judge
 from jobs.rollup import Figures
+from jobs.roster import Worker, WorkerState, WorkerWish
+from jobs.section import process_section, with_workers
 from jobs.snapshot import (
     QUEUES_MAX,
     BackupFigures,
@@ -213,8 +215,10 @@ def test_what_is_lost_is_shown_as_down() -> None:
     there = (*lost[:1], process(ProcessKind.SERVICES, 3))  # what it said last holds for a moment longer
     total = ProcessTotal(count=2, cpu=None, memory_bytes=None, loop_lag_ms=None)
     sheet = Sheet()
-    show_snapshot(sheet, Snapshot(at_ms=0, took_ms=0, processes=ProcessSection(total=total, each=there)), lost=lost)
-    show_workers(sheet, Roll(0, [], [], [], {}, None, lost=lost))
+    roll = Roll(0, [], [], [], {}, None, lost=lost)
+    snapshot = Snapshot(at_ms=0, took_ms=0, processes=ProcessSection(total=total, each=there))
+    show_snapshot(sheet, snapshot, down=roll.down)
+    show_workers(sheet, roll)
     shown = {
         (sample.name, *sample.labels.values()): sample.value for family in sheet.families() for sample in family.samples
     }
@@ -225,6 +229,43 @@ def test_what_is_lost_is_shown_as_down() -> None:
         ("queueql_worker_up", "h", "2"): 0,
         ("queueql_workers",): 0,
     }
+
+
+def test_a_worker_that_does_not_answer_is_down_by_whatever_name() -> None:
+    def worker(pid: int, seen_ms: int) -> Worker:
+        return Worker(
+            id=f"{pid} {seen_ms}",
+            host="h",
+            pid=pid,
+            version="0",
+            tasks=(),
+            state=WorkerState.RUNNING,
+            queues=(),
+            concurrency=1,
+            active=0,
+            running=(),
+            finished=None,
+            failed=None,
+            cpu=0.5,
+            memory_bytes=None,
+            loop_lag_ms=None,
+            blocked_by=None,
+            fetched_ms=None,
+            still_ms=0,
+            started_ms=0,
+            seen_ms=seen_ms,
+            wish=WorkerWish(),
+        )
+
+    workers = [worker(1, 100_000), worker(2, 100_000 - SILENT_MS - 1), worker(3, 0), worker(3, 100_000)]
+    roll, sheet = Roll(100_000, workers, [], [], {}, None), Sheet()
+    processes = process_section(with_workers([], workers))
+    show_snapshot(sheet, Snapshot(at_ms=0, took_ms=0, processes=processes), down=roll.down)
+    show_workers(sheet, roll)
+    samples = [sample for family in sheet.families() for sample in family.samples]
+    for name in ("queueql_worker_up", "queueql_process_up"):
+        up = {sample.labels["pid"]: sample.value for sample in samples if sample.name == name}
+        assert up == {"1": 1, "2": 0, "3": 1}
 
 
 async def test_backups(api: Caller, client: Client) -> None:

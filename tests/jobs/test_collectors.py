@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import redis.asyncio
@@ -21,12 +22,20 @@ from jobs.outcome import RetryLater
 from jobs.services.recorder import Recorder
 from jobs.snapshot import PoolFigures, ProcessFigures, ProcessKind, Snapshot
 from jobs.store.config import sqlite_path
+from jobs.store.migrate import Migrator
 from jobs.viewer import SYSTEM
+from tests.databases import new_postgres
 from tests.factories import make_vitals
 from tests.jobs.hand import Hand
+from tests.jobs.tasks import registry
+from tests.postgres_server import PostgresServer
 from tests.tcp_proxy import TcpProxy
+from tests.wait import until
 
 OpenClient = Callable[..., Awaitable[Client]]
+OF_DATABASE = {"attempts", "database", "ended", "recorder", "store"}
+FROZEN_S = 2.5
+"""What a collector is given: more than the second for who is connected and the one for the names of queues."""
 LIVE_OF_QUEUE = ("waiting", "delayed", "active", "blocked")
 
 
@@ -171,8 +180,11 @@ async def test_a_database_that_is_away_leaves_what_redis_knows(
     await collectors.collect()
     await client.store._database.close()
     found = await collectors.collect()
-    assert set(found.faults) == {"attempts", "database", "ended", "recorder", "store"}
-    assert (found.database, found.errors, found.recorder) == (None, None, None)
+    assert set(found.faults) == OF_DATABASE
+    assert (found.database, found.errors) == (None, None)
+    assert found.recorder is not None
+    assert (found.recorder.lag_events, found.recorder.lag_ms) == (None, None)
+    assert found.recorder.stream_entries == 1
     assert found.queues is not None
     assert found.queues.total.completed is None
     assert found.queues.each[0].dead is None
@@ -183,7 +195,43 @@ async def test_a_database_that_is_away_leaves_what_redis_knows(
 
 
 @pytest.fixture
-async def hanging(client: Client) -> Collectors:
+def own_postgres(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[PostgresServer]:
+    """One that may be frozen: nobody else uses it meanwhile."""
+    if postgres_server.is_ours:
+        yield postgres_server
+        return
+    server = PostgresServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("dialect", ["postgres"], indirect=True)
+async def test_a_database_that_is_frozen_takes_its_own_figures_with_it_and_no_others(
+    open_client: OpenClient, own_postgres: PostgresServer
+) -> None:
+    with new_postgres(own_postgres) as url:
+        await Migrator().migrate(url)
+        client = await open_client(database_url=url)
+        await client.commands.task.publish(registry.definitions())
+        await enqueue(client, 2)
+        await until(lambda: client.pusher.waiting == 0)
+        collectors = Collectors(client.store, client.broker, now_ms, timeout_s=FROZEN_S)
+        assert (await collectors.collect()).faults == {}
+        with own_postgres.frozen():
+            found = await collectors.collect()
+            assert found.took_ms < 1000 * (FROZEN_S + 0.5)
+            assert set(found.faults) == OF_DATABASE
+            assert found.queues is not None
+            assert found.queues.total.waiting == 2
+            assert None not in (found.redis, found.workers, found.processes, found.recorder)
+        assert (await collectors.collect()).faults == {}
+        await collectors.close()
+        await client.close()
+
+
+@pytest.fixture
+async def hanging(client: Client) -> AsyncIterator[Collectors]:
     """Its figures of Redis never come."""
     collectors = Collectors(client.store, client.broker, now_ms, timeout_s=0.5)
     gone = asyncio.Event()
@@ -192,7 +240,8 @@ async def hanging(client: Client) -> Collectors:
         await gone.wait()
 
     collectors._redis = hang  # type: ignore[method-assign, assignment]  # what a driver that hangs does
-    return collectors
+    yield collectors
+    await collectors.close()
 
 
 async def test_a_collector_that_hangs_is_given_up_and_the_others_are_kept(hanging: Collectors) -> None:
@@ -220,7 +269,7 @@ async def test_all_collectors_work_side_by_side(collectors: Collectors) -> None:
     async def slow() -> None:
         await asyncio.sleep(0.3)
 
-    names = ("_queues", "_ended", "_redis", "_recorder")
+    names = ("_queues", "_ended", "_redis", "_lag")
     for name in names:
         setattr(collectors, name, slow)
     assert (await collectors.collect()).took_ms < 0.3 * 1000 * 2

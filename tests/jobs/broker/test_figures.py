@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from jobs.broker import Broker, Push, figures, keys
-from jobs.broker.figures import recorder_figures, redis_figures
+from jobs.broker.figures import recorder_lag, redis_figures, stream_figures
 from jobs.errors import BrokerUnavailable
 from jobs.event import START, Position
 from tests.factories import make_settings, make_spec
@@ -53,51 +53,53 @@ async def test_a_redis_that_is_away_has_no_figures(tmp_path: Path) -> None:
     with pytest.raises(BrokerUnavailable):
         await redis_figures(broker)
     with pytest.raises(BrokerUnavailable):
-        await recorder_figures(broker, START)
+        await recorder_lag(broker, START)
+    with pytest.raises(BrokerUnavailable):
+        await stream_figures(broker)
     await broker.close()
 
 
 async def test_the_lag_is_what_lies_behind_the_position(broker: Broker) -> None:
-    assert (await recorder_figures(broker, Position(1, 0, 0, 0))).lag_events == 0
+    assert (await recorder_lag(broker, Position(1, 0, 0, 0))).events == 0
     await push(broker, 3)
     reading = await broker.stream.scan(START, 100)
     first = reading.events[0][0]
     await push(broker, 2)
-    behind = await recorder_figures(broker, START)
-    assert (behind.lag_events, behind.stream_entries) == (5, 2)
-    assert behind.stream_bytes == await broker.stream.size_bytes()
+    behind, stream = await recorder_lag(broker, START), await stream_figures(broker)
+    assert (behind.events, stream.stream_entries) == (5, 2)
+    assert stream.stream_bytes == await broker.stream.size_bytes()
     now = await broker.now_ms()
-    assert 0 <= behind.lag_ms <= now - first.ms
-    assert (await recorder_figures(broker, first)).lag_events == 4
-    assert (await recorder_figures(broker, reading.end)).lag_events == 2
+    assert 0 <= behind.ms <= now - first.ms
+    assert (await recorder_lag(broker, first)).events == 4
+    assert (await recorder_lag(broker, reading.end)).events == 2
     end = (await broker.stream.scan(START, 100)).end
-    done = await recorder_figures(broker, end)
-    assert (done.lag_events, done.lag_ms, done.holding) == (0, 0, False)
+    assert await recorder_lag(broker, end) == (0, 0)
+    assert not (await stream_figures(broker)).holding
 
 
 async def test_the_lag_is_counted_up_to_a_bound(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "_PAGE", 2)
     for _ in range(5):
         await push(broker, 3)
-    assert (await recorder_figures(broker, START)).lag_events == 15
+    assert (await recorder_lag(broker, START)).events == 15
     monkeypatch.setattr(figures, "LAG_MAX", 7)
-    assert (await recorder_figures(broker, START)).lag_events == 7
+    assert (await recorder_lag(broker, START)).events == 7
 
 
 async def test_after_a_loss_all_that_is_there_is_new(broker: Broker) -> None:
     await push(broker, 1)
     old = (await broker.stream.scan(START, 100)).end
     await broker.raise_epoch(2)
-    assert (await recorder_figures(broker, msgspec.structs.replace(old, ms=old.ms + 10**6))).lag_events == 1
+    assert (await recorder_lag(broker, msgspec.structs.replace(old, ms=old.ms + 10**6))).events == 1
 
 
 async def test_an_entry_that_cannot_be_read_waits_as_one(broker: Broker, redis_client: redis.asyncio.Redis) -> None:
     await push(broker, 2)
     await redis_client.xadd(keys.EVENTS, {"e": b"\xc1"})
     await redis_client.xadd(keys.EVENTS, {"x": b""})
-    assert (await recorder_figures(broker, START)).lag_events == 4
+    assert (await recorder_lag(broker, START)).events == 4
 
 
 async def test_it_is_told_that_no_jobs_are_started(broker: Broker) -> None:
     await broker.hold(60_000)
-    assert (await recorder_figures(broker, START)).holding
+    assert (await stream_figures(broker)).holding
