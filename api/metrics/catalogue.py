@@ -70,7 +70,7 @@ _WORKERS = (
     _gauge("worker_slots", "Jobs that a worker may run at a time.", *_WORKER),
 )
 _PROCESSES = (
-    _gauge("process_up", "Whether a process is alive, and a worker answers; 0 for two minutes where one is lost.", *_PROCESS),
+    _gauge("process_up", "Whether a process is alive and answers; 0 for two minutes where one is lost.", *_PROCESS),
     _gauge("process_cpu_cores", "Processor cores that a process uses.", *_PROCESS),
     _gauge("process_memory_bytes", "Resident memory of a process.", *_PROCESS),
     _gauge("process_loop_lag_seconds", "How late the event loop of a process was at most, lately.", *_PROCESS),
