@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -79,63 +80,122 @@ async def test_the_log_is_carried_over_beside_an_open_transaction(client: Client
 async def test_the_log_begins_anew_while_several_write_all_the_time(client: Client) -> None:
     begun, other = set[bytes](), Client(client.filename, connection_name="other")
     await other.connect()
+    writes = count()
 
     async def keep_writing(writer: Client) -> None:
-        while len(begun) < 4:
+        while len(begun) < 10 and next(writes) < 500:  # ten for each time; without steps in the writers' turn 100
             await write(writer)
             begun.add(measure(file(client)).salts)
 
-    async with asyncio.timeout(20):
-        await asyncio.gather(keep_writing(client), keep_writing(other))
+    await asyncio.gather(keep_writing(client), keep_writing(other))
     await other.close()
+    assert len(begun) == 10
 
 
 async def test_the_log_begins_anew_though_there_is_always_a_reader(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpointer, "PAGES_MAX", 4 * PAGES)
-    monkeypatch.setattr(checkpointer, "READERS_EVERY_S", 0.05)
-    begun, is_over = set[bytes](), asyncio.Event()
-
-    async def read(first_s: float) -> None:
-        with closing(sqlite3.connect(file(client), isolation_level=None)) as reader:
-            await asyncio.sleep(first_s)
-            while not is_over.is_set():
-                reader.execute("BEGIN")
-                reader.execute("SELECT count(*) FROM filler").fetchone()
-                await asyncio.sleep(0.02)
-                reader.execute("COMMIT")
-
-    reading = [asyncio.create_task(read(first_s)) for first_s in (0, 0.007, 0.014)]
-    async with asyncio.timeout(20):
-        while len(begun) < 4:
-            await write(client)
-            begun.add(measure(file(client)).salts)
-    is_over.set()
-    await asyncio.gather(*reading)
-
-
-async def test_a_long_log_waits_for_its_readers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpointer, "PAGES_MAX", 2 * PAGES)
-    monkeypatch.setattr(checkpointer, "READERS_MS", 10_000)
+    monkeypatch.setattr(checkpointer, "READERS_MS", 20)
+    monkeypatch.setattr(checkpointer, "READERS_EVERY_S", 0.05)
+    begun, has_written, is_over = set[bytes](), asyncio.Event(), asyncio.Event()
+
+    async def read(readers: Sequence[sqlite3.Connection]) -> None:
+        """One begins before the other ends: after each write, so that it needs the log, and else after 100 ms."""
+        for number in count():
+            readers[number % 2].execute("BEGIN")
+            readers[number % 2].execute("SELECT count(*) FROM filler").fetchone()
+            if number:
+                readers[(number + 1) % 2].execute("COMMIT")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(has_written.wait(), 0.1)
+            has_written.clear()
+            if is_over.is_set():
+                break
+
+    with connected(client) as one, connected(client) as other:
+        reading = asyncio.create_task(read((one, other)))
+        async with asyncio.timeout(20):
+            while len(begun) < 4:
+                await write(client)
+                begun.add(measure(file(client)).salts)
+                has_written.set()
+        is_over.set()
+        await reading
+
+
+async def test_the_longer_the_log_the_longer_it_waits_for_its_readers(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointer, "PAGES_MAX", PAGES)
+    monkeypatch.setattr(checkpointer, "READERS_MS", 100)
     monkeypatch.setattr(checkpointer, "READERS_MOST_MS", 10_000)
     async with client.transaction() as transaction:
-        for _ in range(PAGES):
+        for _ in range(10 * PAGES):  # it waits for ten seconds
             await transaction.execute(ROW)
-    with closing(sqlite3.connect(file(client), isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM filler").fetchone()
+    with reading(client) as reader:
         asyncio.get_running_loop().call_later(0.5, reader.execute, "COMMIT")
-        await until(lambda: "checkpointer" not in {task.get_name() for task in asyncio.all_tasks()})
+        await until(lambda: "checkpointer" not in tasks())
         before = measure(file(client))
         await write(client)
         assert measure(file(client)).salts != before.salts
 
 
-async def test_a_reader_that_stays_keeps_nobody_from_writing(client: Client) -> None:
-    with closing(sqlite3.connect(file(client), isolation_level=None)) as reader:
+async def test_it_waits_for_no_reader_longer_than_the_most(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer, "PAGES_MAX", PAGES)
+    monkeypatch.setattr(checkpointer, "READERS_MS", 5_000)
+    monkeypatch.setattr(checkpointer, "READERS_MOST_MS", 20)
+    monkeypatch.setattr(checkpointer, "READERS_EVERY_S", 0)
+    async with client.transaction() as transaction:
+        for _ in range(PAGES):
+            await transaction.execute(ROW)
+    with reading(client):
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                await write(client)
+                await until(lambda: "checkpointer" not in tasks())
+
+
+async def test_a_log_that_stays_long_is_warned_of_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointer, "PAGES_LONG", 2 * PAGES)
+
+    for _ in range(2):
+        await write(client)
+        with capture_logs() as logs:
+            with reading(client):
+                for _ in range(2 * PAGES // 10):
+                    await write(client)
+                for _ in range(2):  # it looks once more, and again
+                    await until(lambda: "checkpointer" not in tasks())
+                    await write(client)
+            assert [(line["event"], line["pages"] >= 2 * PAGES) for line in logs] == [("store.long_log", True)]
+            before = measure(file(client)).salts
+            while measure(file(client)).salts == before:
+                await write(client)
+                await asyncio.sleep(0.01)
+            await until(lambda: "checkpointer" not in tasks())
+        assert len(logs) == 1
+
+
+@contextmanager
+def reading(client: Client) -> Iterator[sqlite3.Connection]:
+    """A reader that needs the log as it is now."""
+    with connected(client) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM filler").fetchone()
+        yield reader
+
+
+def connected(client: Client) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(file(client), isolation_level=None))
+
+
+def tasks() -> set[str]:
+    return {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_a_reader_that_stays_keeps_nobody_from_writing(client: Client) -> None:
+    with reading(client) as reader:
         for _ in range(3 * PAGES // 10):
             await write(client)
         assert reader.execute("SELECT count(*) FROM filler").fetchone() == (0,)
@@ -145,16 +205,16 @@ async def test_a_reader_that_stays_keeps_nobody_from_writing(client: Client) -> 
 async def test_closing_ends_it_and_leaves_no_log(client: Client) -> None:
     for _ in range(PAGES):
         await write(client)
-    assert "checkpointer" in {task.get_name() for task in asyncio.all_tasks()}
+    assert "checkpointer" in tasks()
     await client.close()
-    assert "checkpointer" not in {task.get_name() for task in asyncio.all_tasks()}
+    assert "checkpointer" not in tasks()
     assert not file(client).with_name("q.db-wal").exists()
     with pytest.raises(StoreUnavailable):
         await write(client)
     await client.connect()
     assert len(await client.fetch("SELECT 1 FROM filler")) == PAGES
     await write(client)
-    assert "checkpointer" in {task.get_name() for task in asyncio.all_tasks()}
+    assert "checkpointer" in tasks()
 
 
 async def test_whoever_writes_and_leaves_at_once_carries_over_all_the_same(client: Client) -> None:
@@ -185,18 +245,20 @@ async def test_what_goes_wrong_is_said_once_and_made_good(client: Client, monkey
 
 
 async def test_a_close_that_is_cancelled_can_be_repeated(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    going = asyncio.Event()
-
-    async def look(_: checkpointer.Checkpointer) -> None:
-        await going.wait()
-
-    monkeypatch.setattr(checkpointer.Checkpointer, "_look", look)
-    await write(client)
-    closing_first = asyncio.create_task(client.close())
-    await asyncio.sleep(0)
-    closing_first.cancel()
-    with suppress(asyncio.CancelledError):
-        await closing_first
-    going.set()
-    await client.close()
-    assert client._connection is None
+    monkeypatch.setattr(checkpointer, "PAGES_MAX", PAGES)
+    monkeypatch.setattr(checkpointer, "READERS_MS", 10_000)
+    monkeypatch.setattr(checkpointer, "READERS_MOST_MS", 10_000)
+    async with client.transaction() as transaction:
+        for _ in range(PAGES):
+            await transaction.execute(ROW)
+    with reading(client) as reader:
+        first = asyncio.create_task(client.close())
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert [type(one) for one in await asyncio.gather(first, return_exceptions=True)] == [asyncio.CancelledError]
+        assert client.pool().size == 2
+        assert "checkpointer" in tasks()
+        reader.execute("COMMIT")
+        await client.close()
+    assert client.pool().size == 0
+    assert "checkpointer" not in tasks()
