@@ -10,50 +10,22 @@ import pytest
 import redis.asyncio
 import saq.worker
 
-from jobs.broker import Push, keys, lean
+from jobs.broker import Push, lean
 from jobs.client import Client
-from jobs.commands.request import EnqueueRequest
-from jobs.context import Context
 from jobs.errors import StoreUnavailable
-from jobs.job import Durability, Job, LogLine, State
+from jobs.job import Durability, Job, State
 from jobs.page import PageRequest
-from jobs.retry import Retry
 from jobs.saq import Queue, Worker
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
 from jobs.services.scheduler import Scheduler
-from jobs.task import Registry, task
 from jobs.where import JobWhere
 from jobs.worker import Engine, Payloads, payloads
 from tests.factories import make_settings, make_spec
 from tests.jobs.commands.requests import OPERATOR, READER
 from tests.jobs.hand import Hand
+from tests.jobs.large import TEXT, Shelf, enqueue, first_line, get, in_redis, reach, registry
 from tests.wait import eventually
-
-TEXT = "é" * 50_000
-registry = Registry()
-
-
-@task(registry=registry, max_attempts=3)
-async def digest(ctx: Context, text: str) -> list[Any]:
-    if ctx.attempt == 1 and text.startswith("again"):
-        raise Retry(0)
-    return [len(text), len(ctx.args["text"]), len(ctx["job"].kwargs["text"]), ctx.spec.payload_bytes]
-
-
-@task(registry=registry)
-def digest_in_thread(text: str) -> int:
-    return len(text)
-
-
-@task(registry=registry, isolation="process")
-def digest_apart(text: str) -> int:
-    return len(text)
-
-
-@task(registry=registry, durability=Durability.MEMORY)
-async def fleeting(text: str) -> int:
-    return len(text)
 
 
 @pytest.fixture
@@ -92,35 +64,6 @@ async def work(client: Client) -> AsyncIterator[Callable[..., Awaitable[Engine]]
     yield work
     for engine in engines:
         await engine.stop()
-
-
-async def enqueue(client: Client, name: str = "digest", text: str = TEXT, **fields: Any) -> Job:
-    return (await client.commands.job.enqueue(OPERATOR, EnqueueRequest(task=name, args={"text": text}, **fields))).job
-
-
-async def get(client: Client, job_id: str) -> Job:
-    job = await client.queries.job.get(READER, job_id)
-    assert job
-    return job
-
-
-async def reach(client: Client, job_id: str, *states: State) -> Job:
-    async def there() -> Job | None:
-        job = await get(client, job_id)
-        return job if job.state in states else None
-
-    return await eventually(there, within_s=15)
-
-
-async def in_redis(redis_client: redis.asyncio.Redis, job_id: str) -> int:
-    return len(await eventually(lambda: redis_client.hget(keys.job(job_id), "b")))
-
-
-async def first_line(client: Client, job_id: str) -> str:
-    async def lines() -> list[LogLine]:
-        return (await client.queries.job.logs(READER, job_id, PageRequest())).items
-
-    return (await eventually(lines))[0].message
 
 
 def test_what_is_small_or_has_no_other_home_travels_with_the_job() -> None:
@@ -219,21 +162,6 @@ async def test_a_job_that_never_reached_redis_is_cancelled_with_its_arguments(cl
 
 
 # The store away
-
-
-class Shelf:
-    """A store that may be away."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.away = True
-        self.asked = 0
-
-    async def read(self, job_id: str) -> bytes | None:
-        self.asked += 1
-        if self.away:
-            raise StoreUnavailable("The database does not answer.")
-        return await self._client.store.search.args(job_id)
 
 
 @pytest.mark.usefixtures("recorded")
