@@ -10,64 +10,12 @@ from typing import Any
 import pytest
 
 from jobs import Context
-from jobs.broker import Broker, Lane, Session, Vitals, WorkerRecord, WorkerState, WorkerWish, keys
+from jobs.broker import Broker, Lane, Session, WorkerState, WorkerWish, keys
 from jobs.job import State
-from jobs.worker import Engine
 from jobs.worker.slots import Slots
+from tests.jobs.worker.steered import Steered
 from tests.jobs.worker.works import Works
 from tests.wait import eventually
-
-
-class Steered:
-    """A worker whose tasks `hold` run until they are let go, and what is known of it."""
-
-    def __init__(self, works: Works) -> None:
-        self.works = works
-        self.ran: list[str] = []
-        self.go_on = asyncio.Event()
-        self.engine: Engine
-
-        @works.task()
-        async def hold(ctx: Context) -> None:
-            self.ran.append(ctx.job_id)
-            await self.go_on.wait()
-
-        @works.task()
-        async def small(ctx: Context) -> None:
-            self.ran.append(ctx.job_id)
-
-    async def start(self, **options: Any) -> Steered:
-        self.engine = await self.works.start(**options)
-        return self
-
-    async def record(self) -> WorkerRecord:
-        return next(one for one in await self.works.broker.workers() if one.id == self.engine.session_id)
-
-    async def tell(self, **wish: Any) -> Vitals:
-        """Tell the worker, and wait until it says that it is so."""
-        assert self.engine.session_id
-        wanted = WorkerWish(**wish)
-        assert await self.works.broker.steer(self.engine.session_id, wanted)
-        return await self.until_like(wanted)
-
-    async def until_like(self, wanted: WorkerWish) -> Vitals:
-        async def alike() -> Vitals | None:
-            vitals = (await self.record()).vitals if self.engine.session_id else None
-            if vitals is None or (vitals.state is WorkerState.QUIET) != wanted.quiet:
-                return None
-            if wanted.concurrency and vitals.concurrency != wanted.concurrency:
-                return None
-            return None if wanted.queues and vitals.queues != wanted.queues else vitals
-
-        vitals: Vitals = await eventually(alike, what=f"the worker to be {wanted}")
-        return vitals
-
-    async def until_running(self, count: int) -> None:
-        async def so_many() -> bool:
-            vitals = (await self.record()).vitals
-            return vitals is not None and vitals.active == count
-
-        await eventually(so_many, what=f"{count} running jobs")
 
 
 @pytest.fixture
