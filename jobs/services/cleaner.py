@@ -7,15 +7,17 @@ and the next run goes on with what is left. Two cleaners at once are harmless.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import structlog
 
 from jobs.broker import Broker
 from jobs.clock import Clock, now_ms
+from jobs.errors import StoreUnavailable
 from jobs.probe import Health
-from jobs.retention import Policy, Standing, check_clocks, grace_ms
+from jobs.retention import Kind, Policy, Standing, check_clocks, grace_ms
 from jobs.services.leading import LeaderLoop
 from jobs.store import Store
 
@@ -41,11 +43,14 @@ class Cleaner(LeaderLoop):
         self._at_work = ""
         self._looked_s = 0.0
         self._failed_s: dict[Policy, float] = {}
+        self._removed: Counter[tuple[Kind, str]] = Counter()
+        """What was removed and is not noted as yet, by kind and queue."""
 
     async def lead(self) -> float:
         """Run what is due, what has waited longest first. A policy that fails does not keep the others from running."""
         standing = await self._store.retention.standing()
         policies = [one.policy for one in standing]
+        self._forget(policies)
         fault: Exception | None = None
         for policy in self._due(standing, await self._now_ms()):
             if not await self._goes_on(policies):
@@ -81,19 +86,35 @@ class Cleaner(LeaderLoop):
             async with aclosing(batches):
                 async for batch in batches:
                     removed += batch
+                    self._removed[policy.kind, policy.queue] += batch
                     self._at_work = f"It has removed {removed:,} of {policy.kind} in this run."
                     self.moves()
                     goes_on = await self._goes_on(policies, looks_every_s=LOOK_AGAIN_S)
                     if not goes_on:
                         break
+        except Exception:
+            if removed:  # it is tried again and again
+                _tell("cleaner.cut_short", policy, removed, began_s)
+            with suppress(StoreUnavailable):  # it is noted with the next run then
+                await self._note(policy, ran_ms=None)
+            raise
         finally:
             self._at_work = ""
-        await self._store.retention.note_run(policy, removed, ran_ms=now_ms if goes_on else None)
-        took_s = round(time.monotonic() - began_s, 3)
-        log.info(
-            "cleaner.ran" if goes_on else "cleaner.cut_short",
-            kind=str(policy.kind), queue=policy.queue or None, removed=removed, seconds=took_s,
-        )  # fmt: skip
+        _tell("cleaner.ran" if goes_on else "cleaner.cut_short", policy, removed, began_s)
+        await self._note(policy, ran_ms=now_ms if goes_on else None)
+
+    async def _note(self, policy: Policy, *, ran_ms: int | None) -> None:
+        """Note when a policy ran, and what it has removed, in this run and in those that could not be noted."""
+        removed = self._removed[policy.kind, policy.queue]
+        if removed or ran_ms is not None:
+            await self._store.retention.note_run(policy, removed, ran_ms=ran_ms)
+        del self._removed[policy.kind, policy.queue]
+
+    def _forget(self, policies: Sequence[Policy]) -> None:
+        """Know only of policies that are in force."""
+        self._failed_s = {policy: failed_s for policy, failed_s in self._failed_s.items() if policy in policies}
+        for key in self._removed.keys() - {(policy.kind, policy.queue) for policy in policies}:
+            del self._removed[key]
 
     async def _goes_on(self, policies: Sequence[Policy], *, looks_every_s: float = 0.0) -> bool:
         if self._stopping.is_set() or not await self.leadership.holds():
@@ -109,3 +130,8 @@ class Cleaner(LeaderLoop):
         """Tell whether it makes progress, and what it does."""
         health = super().health()
         return health._replace(detail=self._at_work) if health.ok and self._at_work else health
+
+
+def _tell(event: str, policy: Policy, removed: int, began_s: float) -> None:
+    took_s = round(time.monotonic() - began_s, 3)
+    log.info(event, kind=str(policy.kind), queue=policy.queue or None, removed=removed, seconds=took_s)
