@@ -15,6 +15,7 @@ from api.client import event, job, queue, retention, task
 from api.client import worker as worker_client
 from api.client.health import health
 from api.client.statistics import stats
+from jobs.amount import amount
 from jobs.errors import BackupError, CommandError, QueueQLError, SettingInvalid, StartError
 from jobs.settings import Settings, load
 
@@ -139,10 +140,12 @@ def backup(
     if verify:
         manifest = asyncio.run(run_backup.verify(settings, Path(paths[1])))
         rows = sum(manifest.counts.values())
-        typer.echo(f"{paths[1]} can be restored: {manifest.counts.get('job', 0):,} jobs, {rows:,} rows in all.")
+        typer.echo(
+            f"{paths[1]} can be restored: {amount(manifest.counts.get('job', 0), 'job')}, {amount(rows, 'row')} in all."
+        )
         return
     made = asyncio.run(run_backup.make(settings, Path(paths[0]) if paths else None))
-    typer.echo(f"{made.path}  {made.size_bytes:,} bytes, {made.counts.get('job', 0):,} jobs")
+    typer.echo(f"{made.path}  {amount(made.size_bytes, 'byte')}, {amount(made.counts.get('job', 0), 'job')}")
     sys.stderr.write(
         "It has every job that was accepted. Jobs of durability MEMORY that have not ended are not in it.\n"
     )
@@ -162,7 +165,8 @@ def restore(
 
     done = asyncio.run(run_backup.restore(settings, path, force=force))
     taken_at = run_backup.written(done.manifest.created_ms)
-    typer.echo(f"{done.manifest.counts.get('job', 0):,} jobs are as they were at {taken_at}.")
+    jobs = done.manifest.counts.get("job", 0)
+    typer.echo(f"{amount(jobs, 'job')} {'is as it was' if jobs == 1 else 'are as they were'} at {taken_at}.")
     for name in done.migrations:
         typer.echo(f"Migrated: {name}")
     if done.kept:

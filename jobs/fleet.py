@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import msgspec
 
+from jobs.amount import amount
 from jobs.broker import Broker
 from jobs.broker.process import Processes
 from jobs.broker.waiting import waiting_since
@@ -60,7 +61,7 @@ class Roll(msgspec.Struct, frozen=True):
         seen = [one.seen_ms for one in self.lost if one.kind is kind]
         if not seen:
             return ""
-        ago = f"{max(0, self.at_ms - max(seen)) / 1000:.0f} seconds ago"
+        ago = f"{amount(round(max(0, self.at_ms - max(seen)) / 1000), 'second')} ago"
         one, many = _NAMES[kind]
         return f"A {one} was lost {ago}." if len(seen) == 1 else f"{len(seen)} {many} were lost, the last one {ago}."
 

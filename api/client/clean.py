@@ -9,6 +9,7 @@ import typer
 from api.client import retention_document as document
 from api.client.call import call
 from api.client.option import AsJson, State, Token, Url, iso_length, read_length
+from jobs.amount import amount
 
 if TYPE_CHECKING:
     from api.client.link import Link
@@ -47,12 +48,12 @@ def clean(
         if screen.as_json:
             screen.json({"removedCount": removed})
         else:
-            screen.line((f"{removed:,}", "bold"), " jobs were removed.")
+            screen.line((amount(removed, "job"), "bold"), " was removed." if removed == 1 else " were removed.")
 
     call(
         command,
         url=url,
         token=token,
         as_json=as_json,
-        when_stopped=lambda: f"Stopped; {removed:,} jobs or more are gone.",
+        when_stopped=lambda: f"Stopped; {amount(removed, 'job')} or more removed so far.",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from api.client import document
 from api.client.call import call
 from api.client.option import AsJson, Token, Url
+from jobs.amount import amount
 from jobs.errors import ApiFault, CommandError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _print(screen: Screen, found: dict[str, Any]) -> None:
             [
                 ("Alive", f"{workers['total']:,}, {workers['active']:,} with jobs, {workers['stuck']:,} stuck"),
                 ("Jobs", f"{workers['running']:,} of {workers['slots']:,} at a time"),
-                ("Last hour", f"{_count(workers['processedHour'])} attempts, {_count(workers['failedHour'])} failed"),
+                ("Last hour", f"{_many(workers['processedHour'], 'attempt')}, {_count(workers['failedHour'])} failed"),
                 ("Average run", length(workers["averageRun"])),
             ]
         )
@@ -90,7 +91,7 @@ def _print(screen: Screen, found: dict[str, Any]) -> None:
                 ("Pools", _pools(database)),
                 (
                     "Last minute",
-                    f"{_count(database['queriesMinute'])} queries, {length(database['averageQuery'])} each",
+                    f"{_many(database['queriesMinute'], 'query', 'queries')}, {length(database['averageQuery'])} each",
                 ),
                 ("Slow queries", _slow(database, found["processes"])),
             ]
@@ -101,8 +102,8 @@ def _print(screen: Screen, found: dict[str, Any]) -> None:
         held = "; no jobs are started until it has caught up" if recorder["isHolding"] else ""
         screen.facts(
             [
-                ("Behind", f"{_count(recorder['lagEvents'])} events, {length(recorder['lag'])}{held}"),
-                ("Stream", f"{_count(recorder['streamEntries'])} entries, {size(recorder['streamBytes'])}"),
+                ("Behind", f"{_many(recorder['lagEvents'], 'event')}, {length(recorder['lag'])}{held}"),
+                ("Stream", f"{_many(recorder['streamEntries'], 'entry', 'entries')}, {size(recorder['streamBytes'])}"),
             ]
         )
     _print_processes(screen, found["processes"])
@@ -186,7 +187,7 @@ def _connections(database: dict[str, Any]) -> str:
 def _pools(database: dict[str, Any]) -> str:
     if database["poolSize"] is None:
         return ""
-    return f"{database['poolSize']}, {database['poolActive']} in use, {database['poolWaiting']} callers wait"
+    return f"{database['poolSize']}, {database['poolActive']} in use, callers that wait: {database['poolWaiting']}"
 
 
 def _slow(database: dict[str, Any], processes: dict[str, Any] | None) -> str:
@@ -199,3 +200,7 @@ def _slow(database: dict[str, Any], processes: dict[str, Any] | None) -> str:
 
 def _count(value: str | int | None) -> str:
     return "-" if value is None else f"{int(value):,}"
+
+
+def _many(value: str | int | None, thing: str, things: str = "") -> str:
+    return f"- {things or f'{thing}s'}" if value is None else amount(int(value), thing, things)

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.client.screen import Column, Screen
 from api.client.text import both, clock, length, relative, safe, size
+from jobs.amount import amount
 
 COLUMNS = (
     Column("WORKER"), Column("PROCESS", rank=1), Column("STATE"), Column("JOBS", right=True),
@@ -101,7 +102,7 @@ def _cpu(cpu: float | None) -> str:
 def _finished(worker: dict[str, Any]) -> str:
     if worker["finished"] is None:
         return ""
-    return f"{int(worker['finished']):,} attempts, {int(worker['failed'] or 0):,} of them failed"
+    return f"{amount(int(worker['finished']), 'attempt')}, {int(worker['failed'] or 0):,} of them failed"
 
 
 def _told(wanted: dict[str, Any] | None) -> str:

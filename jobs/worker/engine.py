@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from jobs.amount import amount
 from jobs.broker import Broker, Session, WorkerInfo, WorkerWish
 from jobs.clock import Clock, now_ms
 from jobs.context import Context, Surroundings
@@ -112,7 +113,7 @@ class Engine:
             return [Health("worker", False, f"No job has been asked for for {unasked_s:.0f} seconds.")]
         if unsent_s > STUCK_S:
             return [Health("worker", False, f"What jobs say has not been sent for {unsent_s:.0f} seconds.")]
-        return [Health("worker", True, f"The worker runs {len(pulse.running):,} jobs.")]
+        return [Health("worker", True, f"The worker runs {amount(len(pulse.running), 'job')}.")]
 
     async def start(self) -> None:
         """Begin to work; returns once the worker has its lease, so it waits while Redis is away, or is to stop.
