@@ -7,6 +7,8 @@ stream. So what ended since is not pushed again, as far as the stream tells of i
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from jobs.broker import Broker
@@ -23,6 +25,7 @@ BATCH = 1_000
 class Adoption:
     """Looks whether the store was restored, and takes in what it does not know. Any number may do so at a time.
 
+    The loops of one process share one, so that it is done and told once there.
     A database without any epoch, beside a Redis that has jobs, is one that was restored to nothing.
     """
 
@@ -31,7 +34,9 @@ class Adoption:
         self._broker = broker
         self._settled: int | None = None
         """The epoch that was found without a run_id, and for which that was done."""
-        self._until: Position | None = None
+        self._settling = asyncio.Lock()
+        self._until: tuple[int, Position] | None = None
+        """For an epoch, where the stream ended once that was done."""
 
     async def settle(self) -> None:
         """Return once history has the jobs that only Redis knew. Raises Unavailable; to be called again then.
@@ -39,20 +44,24 @@ class Adoption:
         Whoever records calls it after each look at where history ends: a restore may come at any moment (`--force`).
         """
         number = await self._restored()
-        if number is not None and number != self._settled:
-            self._until = None
-            await self._adopt()
-            self._settled = number
+        if number is None or number == self._settled:
+            return
+        async with self._settling:
+            if number != self._settled:
+                await self._adopt()
+                self._settled = number
 
     async def is_settled(self) -> bool:
         """Tell whether history has also all events that were in the stream. Raises Unavailable."""
         await self.settle()
-        if await self._restored() is None:
+        number = await self._restored()
+        if number is None:
             return True
-        if self._until is None:
-            self._until = await self._broker.stream.last()
+        if self._until is None or self._until[0] != number:
+            self._until = number, await self._broker.stream.last()
             await self._tell_gap()
-        return not self._until.ms or await self._store.history.position() >= self._until
+        _, until = self._until
+        return not until.ms or await self._store.history.position() >= until
 
     async def _restored(self) -> int | None:
         """Return the epoch of a store that trusts no Redis, None where it trusts one."""

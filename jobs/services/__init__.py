@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from jobs.adoption import Adoption
 from jobs.broker import Broker
 from jobs.clock import now_ms
 from jobs.collectors import Collectors
@@ -46,10 +47,11 @@ class Services:
             backups=lambda: archivist.figures() if archivist else None,
         )
         self._collectors = Collectors(store, broker, now_ms, heard=herald.heard)
+        adoption = Adoption(store, broker)
         self.loops: list[Loop] = [
-            Recorder(store, broker),
+            Recorder(store, broker, adoption),
             Trimmer(store, broker, replay_window_s=settings.replay_window_s, max_bytes=settings.events_max_bytes),
-            Reconciler(store, broker),
+            Reconciler(store, broker, adoption),
             Scheduler(broker),
             Reaper(broker),
             Snapshotter(store, self._collectors, every_s=settings.snapshot_every_s),

@@ -47,14 +47,16 @@ class Reconciler(Loop):
 
     name = "reconciler"
 
-    def __init__(self, store: Store, broker: Broker, *, clock: Clock = now_ms) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, adoption: Adoption | None = None, *, clock: Clock = now_ms
+    ) -> None:
         super().__init__()
         self._store = store
         self._broker = broker
         self._clock = clock
         self._pushed_at = 0.0
         self._full = ""
-        self._adoption = Adoption(store, broker)
+        self._adoption = adoption or Adoption(store, broker)
         self._rescue = Rescue(store, broker, clock)
         self._canceller = Canceller(store, broker)
         self._cancelled_id = ""

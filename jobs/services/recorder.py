@@ -29,13 +29,13 @@ class Recorder(Loop):
 
     name = "recorder"
 
-    def __init__(self, store: Store, broker: Broker) -> None:
+    def __init__(self, store: Store, broker: Broker, adoption: Adoption | None = None) -> None:
         super().__init__()
         self._store = store
         self._broker = broker
         self._position: Position | None = None
         self._leads = True
-        self._adoption = Adoption(store, broker)
+        self._adoption = adoption or Adoption(store, broker)
 
     async def turn(self) -> float:
         """Record one batch; as a follower, look whether the leader still moves."""

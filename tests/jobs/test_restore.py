@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.errors import BrokerUnavailable, EpochChanged
 from jobs.job import State
 from jobs.rescue import Rescue
 from jobs.retention import Kind, Policy
+from jobs.services import Services
 from jobs.services.cleaner import Cleaner
 from jobs.services.reconciler import Reconciler
 from jobs.services.recorder import Recorder
@@ -166,6 +168,25 @@ async def test_no_epoch_is_given_a_second_time(settings: dict[str, str], tmp_pat
         assert (await client.store.epoch.current()) == (raised, "")
         await turns(client)
         assert (await client.store.epoch.current())[0] == client.broker.epoch == raised + 1
+
+
+async def test_the_loops_of_one_process_take_in_what_only_redis_has_once(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    url, file = settings["database_url"], tmp_path / "a.backup"
+    async with opened(settings) as (client, hand):
+        await backup.make(url, file)
+        ids = [await enqueue(client, hand) for _ in range(5)]
+    await backup.restore(url, file)
+    client = await Client.open(make_settings(**settings))
+    try:
+        loops = Services(client.store, client.broker, client.settings).loops
+        with capture_logs() as lines:
+            await asyncio.gather(*(loop.turn() for loop in loops if isinstance(loop, Recorder | Reconciler)))
+        assert await states(client, *ids) == [State.QUEUED] * 5
+        assert [line["jobs"] for line in lines if line["event"] == "store.adopted"] == [5]
+    finally:
+        await client.close()
 
 
 async def test_what_only_the_replaced_database_had_is_counted_and_left(
