@@ -7,6 +7,7 @@ database begin when it has said who is connected, so that it does not find them;
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +19,7 @@ from jobs.broker import Broker
 from jobs.broker.figures import Lag, recorder_lag, redis_figures, stream_figures
 from jobs.broker.process import Processes
 from jobs.clock import Clock
-from jobs.errors import QueueQLError, StoreUnavailable
+from jobs.errors import BrokerUnavailable, QueueQLError, StoreUnavailable
 from jobs.line import Lines, Queue
 from jobs.patience import Patience
 from jobs.pool import with_pools
@@ -35,6 +36,8 @@ TIMEOUT_S = 5.0
 """How long each collector may take; a call to Redis gives up earlier by itself."""
 STORE_S = 1.0
 """How long the others wait for the database to say who is connected, and those who could do without it for its word."""
+HEARD_S = 3.0
+"""How long it is waited for this process to be heard, once."""
 
 T = TypeVar("T")
 
@@ -63,11 +66,15 @@ class Collectors:
         self._processes = Processes(broker)
         self._heard = heard
         self._patience: defaultdict[str, Patience] = defaultdict(Patience)
-        self._names: Sequence[str] = ()
+        self._names: Sequence[str] | None = None
         self._failing: set[str] = set()
 
     async def collect(self) -> Snapshot:
         """Return how the system is now. Never raises: what is not known is None, and named in `faults`."""
+        if self._heard:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARD_S):
+                    await self._heard.wait()
         at_ms, began_s = self._clock(), time.monotonic()
         faults: dict[str, str] = {}
         async with asyncio.TaskGroup() as side_by_side:
@@ -134,7 +141,7 @@ class Collectors:
         try:
             self._names = await self._patience["names"].wait(self._lines.names(), STORE_S)
         except (StoreUnavailable, TimeoutError) as error:
-            if not self._names:  # queues are never removed, so those that are known are still there
+            if self._names is None:  # queues are never removed, so those that are known are still there
                 raise StoreUnavailable("The database does not say which queues there are.") from error
         return await self._lines.read(self._names)
 
@@ -157,6 +164,6 @@ class Collectors:
         return await recorder_lag(self._broker, await self._store.history.position())
 
     async def _alive(self) -> list[ProcessFigures]:
-        if self._heard:
-            await self._heard.wait()
+        if self._heard and not self._heard.is_set():
+            raise BrokerUnavailable("This process has not been heard yet.")
         return await self._processes.all()

@@ -9,12 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.broker import Broker
+from jobs.client import Client
 from jobs.clock import Clock, now_ms
 from jobs.collectors import Collectors
 from jobs.ending import end
 from jobs.page import PageRequest
+from jobs.services import Services
 from jobs.services.snapshotter import Snapshotter
-from jobs.snapshot import Snapshot
+from jobs.snapshot import ProcessKind, Snapshot
 from jobs.store import Store
 from tests.factories import make_settings
 from tests.tcp_proxy import TcpProxy
@@ -75,6 +77,19 @@ async def test_one_is_taken_at_the_start_and_then_at_each_slot(make: Made) -> No
     assert all(0 <= one.at_ms - slot < 300 for one, slot in zip(snapshots[-2::-1], slots, strict=False))
     assert snapshots[0].faults == {}
     assert snapshots[0].notifications is None
+
+
+async def test_the_first_one_knows_who_takes_it(client: Client) -> None:
+    services = Services(client.store, client.broker, client.settings)
+    services.start()
+    try:
+        await until_rows(client.store, 1)
+    finally:
+        await services.stop()
+    (first,) = await taken(client.store)
+    assert first.faults == {}
+    assert first.processes is not None
+    assert [one.kind for one in first.processes.each] == [ProcessKind.SERVICES]
 
 
 async def test_two_that_believe_to_lead_take_one_for_each_slot(make: Made) -> None:
