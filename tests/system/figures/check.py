@@ -16,13 +16,15 @@ WITHIN: dict[str, tuple[float, float]] = {
     "REDIS_KEYS": (0, 5),
     "RECORDER_STREAM_BYTES": (0.01, 0),
     "WORKER_RUNNING": (0, 3),
+    "WORKER_AVERAGE_RUN_MS": (0.005, 0),
     "DATABASE_CONNECTIONS_ACTIVE": (0, 1),
     "PROCESS_CPU": (0, 0.0015),
 }
 """How far beyond what was seen a figure may lie, as a part of it and beside that.
 
 Redis's buffers, keys that expire, reserved jobs and sessions that run come and go between two looks, a few at a time;
-the product asks for the size of a part of the stream only; processor time is said in thousandths of a core.
+an average falls with every short attempt that ends and rises with a long one; the product asks for the size of a part
+of the stream only; processor time is said in thousandths of a core.
 """
 
 

@@ -23,7 +23,7 @@ FREEZE_S = 2.0
 HOLD_MAX_S = 2.0
 REPORT_S = 5.0
 """How often a process says how it is, half a second later at most."""
-BEHIND_S, LEFT_S = 1.0, 0.15
+BEHIND_S, LEFT_S = 1.0, 0.35
 """So long before a snapshot the recorder is kept from writing, and so long after it it goes on."""
 CROWD_BEFORE_S, IN_LINE_S = 1.2, 0.6
 """So long before a process may report too much is asked of it; and so long that takes to stand in line."""

@@ -229,12 +229,16 @@ class Sources:
         return first, next(position for began_s, _, position in self.positions if began_s >= until_s)
 
     def recorder_asked(self, since_s: float, until_s: float) -> tuple[float, float]:
-        """Return between which moments of that time somebody asked how far the recorder is behind."""
-        before = next(number for _, ended_s, number in reversed(self._asked) if ended_s <= since_s)
-        for (began_s, _, _), (_, ended_s, number) in pairwise(self._asked):
-            if ended_s > since_s and number > before:
-                return max(since_s, began_s), min(until_s, ended_s)
-        return since_s, until_s
+        """Return between which moments of that time somebody asked how far the recorder is behind.
+
+        The size of the stream is asked for with it. The trimmer asks for that, too: the times of both are taken.
+        """
+        spans = [
+            (began_s, ended_s)
+            for (began_s, _, before), (_, ended_s, number) in pairwise(self._asked)
+            if ended_s > since_s and began_s < until_s and number > before
+        ]
+        return (max(since_s, spans[0][0]), min(until_s, spans[-1][1])) if spans else (since_s, until_s)
 
     # Processes
 
