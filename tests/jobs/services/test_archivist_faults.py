@@ -1,4 +1,4 @@
-"""Backups that stand still are red, in a program, a file or before a lock; those that go on are not. Faults are told."""
+"""Backups that stand still are red: in a program, a file or before a lock. Those that go on are not."""
 
 from __future__ import annotations
 
