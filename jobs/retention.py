@@ -12,7 +12,7 @@ import msgspec
 
 from jobs.errors import InvalidOption, Unavailable
 from jobs.job import State
-from jobs.task import NAME_PATTERN
+from jobs.name import check_queue
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
@@ -182,8 +182,7 @@ def check(policy: Policy) -> None:
         raise InvalidOption(
             f"{policy.kind} is kept for all queues alike; only jobs have policies of queues.", path=("queue",)
         )
-    if policy.queue and not NAME_PATTERN.fullmatch(policy.queue):
-        raise InvalidOption(f"{policy.queue[:128]!r} is not a name of a queue.", path=("queue",))
+    check_queue(policy.queue or None)
     if policy.keep_s is not None and not 0 <= policy.keep_s <= KEEP_MAX_S:
         raise InvalidOption("`keepFor` must be 0 seconds to 100 years.", path=("keep_for",))
     if policy.keep_count is not None and policy.kind not in ENDED:

@@ -12,6 +12,7 @@ from api.paging import page_request
 from api.schema.connection import Connection, Count, CountPrecision
 from api.schema.node import Node, node_id
 from api.schema.scalars import BigInt, Cursor
+from jobs.name import check_queue
 from jobs.page import Page
 from jobs.retention import Kind, Policy, Preview, Share, Standing
 
@@ -155,11 +156,17 @@ class RetentionQuery:
         """
         given = Policy(
             kind=policy.kind,
-            queue=policy.queue or "",
+            queue=queue_of(policy.queue),
             keep_s=seconds(policy.keep_for),
             keep_count=policy.keep_count,
         )
         return await info.context.client.queries.retention.preview(info.context.viewer, given)
+
+
+def queue_of(name: str | None) -> str:
+    """The queue of a policy, "" for all of them. Raises InvalidOption: an empty name is a mistake, and means none."""
+    check_queue(name)
+    return name or ""
 
 
 def seconds(length: timedelta | None) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import strawberry
@@ -10,7 +10,7 @@ import strawberry
 from api.context import Info
 from api.schema.enqueue_input import input_path
 from api.schema.error import UserError, user_error
-from api.schema.retention import RetentionPolicy, seconds
+from api.schema.retention import RetentionPolicy, queue_of, seconds
 from jobs.errors import RequestError
 from jobs.retention import SHIPPED, Kind, Policy, Standing
 
@@ -49,7 +49,7 @@ class RetentionSetPayload:
     """What became of a policy that was to be put in force."""
 
     policy: Standing | None = strawberry.field(graphql_type=RetentionPolicy | None, default=None)
-    """The policy. It runs within about ten seconds, unless it ran already within its time."""
+    """The policy. It runs within about five seconds, unless it ran already within its time."""
     user_errors: list[UserError] = strawberry.field(default_factory=list)
     """Why the request was refused; empty where it was not."""
 
@@ -64,9 +64,9 @@ class RetentionRemovePayload:
     """Why the request was refused; empty where it was not."""
 
 
-async def _answer(command: Awaitable[Standing]) -> tuple[Standing | None, list[UserError]]:
+async def _answer(command: Callable[[], Awaitable[Standing]]) -> tuple[Standing | None, list[UserError]]:
     try:
-        return await command, []
+        return await command(), []
     except RequestError as error:
         return None, [user_error(error, input_path(error))]
 
@@ -79,19 +79,13 @@ class RetentionMutation:
     async def retention_set(self, info: Info, input: RetentionSetInput) -> RetentionSetPayload:
         """Put a policy in the place of the one that a queue, or all queues, had for this kind. For admins.
 
-        It runs within about ten seconds, unless it ran already within its time: look at `retentionPreview` first.
+        It runs within about five seconds, unless it ran already within its time: look at `retentionPreview` first.
 
         Args:
             input: The policy.
         """
-        policy = Policy(
-            kind=input.kind,
-            queue=input.queue or "",
-            keep_s=seconds(input.keep_for),
-            keep_count=input.keep_count,
-            every_s=_every_s(input),
-        )
-        made, errors = await _answer(info.context.client.commands.retention.set(info.context.viewer, policy))
+        put, viewer = info.context.client.commands.retention.set, info.context.viewer
+        made, errors = await _answer(lambda: put(viewer, _policy(input)))
         return RetentionSetPayload(policy=made, user_errors=errors)
 
     @strawberry.mutation(graphql_type=RetentionRemovePayload | None)
@@ -101,9 +95,19 @@ class RetentionMutation:
         Args:
             input: Which policy.
         """
-        remove = info.context.client.commands.retention.remove
-        left, errors = await _answer(remove(info.context.viewer, input.kind, input.queue or ""))
+        remove, viewer = info.context.client.commands.retention.remove, info.context.viewer
+        left, errors = await _answer(lambda: remove(viewer, input.kind, queue_of(input.queue)))
         return RetentionRemovePayload(policy=left, user_errors=errors)
+
+
+def _policy(input: RetentionSetInput) -> Policy:
+    return Policy(
+        kind=input.kind,
+        queue=queue_of(input.queue),
+        keep_s=seconds(input.keep_for),
+        keep_count=input.keep_count,
+        every_s=_every_s(input),
+    )
 
 
 def _every_s(input: RetentionSetInput) -> int:

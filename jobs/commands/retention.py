@@ -12,7 +12,7 @@ from jobs.commands.gate import command
 from jobs.commands.parts import Parts
 from jobs.errors import InvalidOption, NotFound
 from jobs.job import FINAL, State
-from jobs.name import check_names
+from jobs.name import check_queue
 from jobs.retention import DAY_S, KEEP_MAX_S, Kind, Policy, Standing, check, check_clocks, grace_ms
 from jobs.viewer import Permission, Viewer
 
@@ -53,7 +53,7 @@ class RetentionCommands:
 
         Raises Forbidden, InvalidOption, NotFound where none was set, StoreUnavailable.
         """
-        check_names(queue=queue or None)
+        check_queue(queue or None)
         if not await self._parts.store.retention.remove(kind, queue):
             whose = f'the queue "{queue[:128]}"' if queue else "all queues"
             raise NotFound(f"No policy for {kind} of {whose} was set.", path=("kind",))

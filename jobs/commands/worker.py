@@ -9,8 +9,8 @@ import msgspec
 from jobs.commands.gate import command
 from jobs.commands.parts import Parts
 from jobs.errors import InvalidOption, InvalidState, NotFound, Stale
+from jobs.name import check_queue
 from jobs.roster import Roster, Worker, WorkerState, WorkerWish
-from jobs.task import NAME_PATTERN
 from jobs.viewer import Permission, Viewer
 
 CONCURRENCY_MAX = 10_000
@@ -105,11 +105,7 @@ def _checked_queues(queues: Sequence[str]) -> tuple[str, ...]:
             f"A worker serves 1 to {QUEUES_MAX} queues; to take no jobs, make it quiet.", path=("queues",)
         )
     for number, name in enumerate(queues):
-        if not NAME_PATTERN.fullmatch(name):
-            raise InvalidOption(
-                f"{name[:128]!r} is not a name of a queue: 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'.",
-                path=("queues", number),
-            )
+        check_queue(name, "queues", number)
     return names
 
 

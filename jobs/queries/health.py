@@ -7,7 +7,7 @@ import msgspec
 from jobs.clock import Clock
 from jobs.errors import InvalidOption
 from jobs.metric import Difference, SeriesPoint, SeriesRequest, compare
-from jobs.name import check_names
+from jobs.name import check_queue
 from jobs.page import Page, PageRequest
 from jobs.recent import Recent
 from jobs.snapshot import Snapshot
@@ -68,7 +68,7 @@ class HealthQueries:
         Raises Forbidden, InvalidOption, also for more than 1,000 steps, StoreUnavailable.
         """
         authorise(viewer, Permission.READ)
-        check_names(queue=asked.queue)
+        check_queue(asked.queue)
         if asked.since_ms >= asked.until_ms:
             raise InvalidOption("`range` must begin before it ends.", path=("range",))
         if asked.step_ms < STEP_MIN_MS:

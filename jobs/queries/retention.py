@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobs.broker import Broker
-from jobs.name import check_names
+from jobs.name import check_queue
 from jobs.page import Page, PageRequest
 from jobs.queries import keyset
 from jobs.retention import Kind, Policy, Preview, Standing, check, grace_ms
@@ -50,7 +50,7 @@ class RetentionQueries:
         Raises Forbidden, InvalidOption, Unavailable.
         """
         authorise(viewer, Permission.READ)
-        check_names(queue=policy.queue or None)
+        check_queue(policy.queue or None)
         if policy.keeps_all:
             standing = {one.policy.queue: one for one in await self._all() if one.policy.kind is policy.kind}
             in_force = (standing.get(policy.queue) or standing[""]).policy

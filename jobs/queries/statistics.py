@@ -10,7 +10,7 @@ from jobs.broker.waiting import waiting_since
 from jobs.clock import Clock
 from jobs.errors import InvalidOption
 from jobs.job import State
-from jobs.name import check_names
+from jobs.name import check_queue, check_task
 from jobs.rollup import Figures
 from jobs.statistics import Asked, Part, Period, Report, Span
 from jobs.store import Store
@@ -49,7 +49,8 @@ class StatisticsQueries:
         Raises Forbidden, InvalidOption, StoreUnavailable.
         """
         authorise(viewer, Permission.READ)
-        check_names(queue=asked.queue, task=asked.task)
+        check_queue(asked.queue)
+        check_task(asked.task)
         from_ms, until_ms = self._ends(period)
         if fault := self._fault(from_ms, until_ms):
             raise InvalidOption(fault, path=("range",) if period.length_ms is None else ("window",))
@@ -75,7 +76,7 @@ class StatisticsQueries:
         Raises Forbidden, InvalidOption, StoreUnavailable.
         """
         authorise(viewer, Permission.READ)
-        check_names(name=name)
+        check_queue(name, "name")
         if not 0 <= at_ms <= self._clock():
             raise InvalidOption("`at` must be a moment of the past, after 1970.", path=("at",))
         if name not in await self._store.search.queues():

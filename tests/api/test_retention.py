@@ -118,6 +118,7 @@ async def test_a_policy_is_set_found_and_removed(api: Caller) -> None:
         ({"kind": "EVENT", "keepFor": "P1D"}, "kind"),
         ({"kind": "LOG", "queue": "mail", "keepFor": "P1D"}, "queue"),
         ({"kind": "DEAD", "queue": "ma il", "keepFor": "P1D"}, "queue"),
+        ({"kind": "DEAD", "queue": "", "keepFor": "P1D"}, "queue"),  # it does not mean all of them
         ({"kind": "LOG", "keepCount": 5}, "keepCount"),
         ({"kind": "DEAD", "keepCount": -1}, "keepCount"),
         ({"kind": "DEAD", "keepCount": 1_000_001}, "keepCount"),
@@ -134,6 +135,14 @@ async def test_policies_that_cannot_be_are_refused(api: Caller, given: dict[str,
     if field != "every":
         (error,) = await api.errors(PREVIEW, policy=given)
         assert error["extensions"]["code"] == "INVALID_OPTION"
+
+
+@pytest.mark.parametrize("queue", ["", "a b"])
+async def test_only_what_may_be_a_queue_has_a_policy_to_remove(api: Caller, queue: str) -> None:
+    assert await api.data(SET, input={"kind": "DEAD", "keepFor": "P1D"})
+    answer = (await api.data(REMOVE, input={"kind": "DEAD", "queue": queue}))["retentionRemove"]
+    assert answer == {"policy": None, "userErrors": [{"code": "INVALID_OPTION", "field": "queue"}]}
+    assert (await policies(api))["DEAD", None]["keepFor"] == "PT24H"
 
 
 async def test_a_preview_says_what_would_go(api: Caller, past: Past) -> None:

@@ -193,22 +193,32 @@ async def test_windows_that_make_no_sense(api: Caller, variables: dict[str, Any]
 AT = '"2026-01-01T00:00:00Z"'
 
 
-@pytest.mark.parametrize("name", ["", "a\0b"])
 @pytest.mark.parametrize(
     ("field", "argument"),
     [
         ("statistics(queue: $name) { from }", "queue"),
-        ("statistics(task: $name) { from }", "task"),
         ("statisticsSeries(step: HOUR, queue: $name) { from }", "queue"),
-        ("statisticsSeries(step: HOUR, task: $name) { from }", "task"),
         (f"queueAt(name: $name, at: {AT}) {{ at }}", "name"),
         (f'snapshotSeries(metric: QUEUE_WAITING, range: {{from: {AT}}}, step: "P30D", queue: $name) {{ at }}', "queue"),
+        ("retentionPreview(policy: {kind: DEAD, queue: $name}) { kind }", "queue"),
     ],
 )
-async def test_a_name_that_nothing_can_have_is_refused(api: Caller, field: str, argument: str, name: str) -> None:
-    (error,) = await api.errors(f"query ($name: String!) {{ {field} }}", name=name)
-    assert (error["extensions"]["code"], error["extensions"].get("argument")) == ("INVALID_OPTION", [argument])
-    assert error["message"].startswith(f"`{argument}` ")
+async def test_a_name_that_no_queue_can_have_is_refused(api: Caller, field: str, argument: str) -> None:
+    for name in ("", "a b", "a\0b", "a:b", "ü", "a" * 129):
+        (error,) = await api.errors(f"query ($name: String!) {{ {field} }}", name=name)
+        assert (error["extensions"]["code"], error["extensions"].get("argument")) == ("INVALID_OPTION", [argument])
+        assert "is not a name of a queue: 1 to 128 of A-Z" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "field", ["statistics(task: $name) { from }", "statisticsSeries(step: HOUR, task: $name) { from }"]
+)
+async def test_a_name_that_no_task_can_have_is_refused(api: Caller, field: str) -> None:
+    for name in ("", "a\0b"):
+        (error,) = await api.errors(f"query ($name: String!) {{ {field} }}", name=name)
+        assert (error["extensions"]["code"], error["extensions"].get("argument")) == ("INVALID_OPTION", ["task"])
+        assert error["message"].startswith("`task` ")
+    assert await api.data(f"query ($name: String!) {{ {field} }}", name="a b of SAQ")
 
 
 async def test_series_and_moments_have_bounds(api: Caller) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,14 @@ from tests.bench.fill import fill
 from tests.jobs.services.cleaning import ago, all_ran, are_gone, has_run, standing, wait_for
 from tests.jobs.store.past import Past, left, rows
 from tests.wait import until
+
+
+def test_how_soon_a_policy_runs_is_what_documents_say() -> None:
+    assert module.LOOK_S == 5.0
+    root = Path(__file__).parents[3]
+    for name in ("docs/retention.md", "schema.graphql"):
+        assert "runs within about five seconds, unless" in (root / name).read_text(encoding="utf-8")
+        assert "runs within about ten seconds" not in (root / name).read_text(encoding="utf-8")
 
 
 async def test_every_policy_runs_and_then_again_when_it_is_due(
