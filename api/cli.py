@@ -95,7 +95,10 @@ def worker(context: typer.Context, tasks: Tasks = None, data: Data = None) -> No
 
 @app.command()
 def services(data: Data = None) -> None:
-    """Record history, start what is due, take back what was lost. Any number may run; each loop has one leader."""
+    """Record history, start what is due, take back what was lost. Any number may run.
+
+    One of them at a time cleans and takes snapshots and backups; where it ends, another one does.
+    """
     settings = _settings("services", data=data)
     from jobs.services import serve  # noqa: PLC0415  # as above
 
