@@ -28,6 +28,7 @@ PYTHON_MS, PYTHON_PART = 0.02, 0.04
 """What Python needs around a call of sqlite3 or asyncpg: more, where that waits long, since others run meanwhile."""
 LATE_S = 0.15
 """How late a loop or a thread may be besides: the machine is busy."""
+STUCK_S = 1.0
 LOOK_S, TICK_S = 0.5, 0.5
 """How often a worker's loop and that of another process is asked whether it is late."""
 
@@ -133,7 +134,11 @@ def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], shown:
         scope = next(each.scope for each in shown if each.pid == pid)
         least, most = [sum(len(each.between(0, moment_s)) for each in of) for moment_s in until_s]
         ever["DATABASE_QUERIES", scope] = least, most
-        lately = [sum(len(each.between(_window_s(moment_s), moment_s)) for each in of) for moment_s in until_s]
+        lately = [
+            sum(len(each.between(_window_s(moment_s) - late_s, moment_s)) for each in of)
+            for moment_s in until_s
+            for late_s in (0.0, BEFORE_S)  # what ended then may have been counted when the minute had begun
+        ]
         minute.append(_range(lately))
     return ever | {
         ("DATABASE_QUERIES", ""): _sum(ever.values()),
@@ -172,19 +177,20 @@ def lateness(said: Mapping[int, Said], workers: Mapping[int, float], done: Provo
 
     A loop is asked twice a second: it may have been held up for half a second before it is late.
     """
-    stuck, lags = 0, [(0.0, LATE_S)]
+    stuck, lags = [(0, 0)], [(0.0, LATE_S)]
     for span in done.blocked:
         seen_s = workers.get(span.pid)
-        if seen_s is not None and span.begun_s + 1.0 + LOOK_S + LATE_S < seen_s < span.ended_s:
-            stuck += 1
-            lags.append((seen_s - span.begun_s - LOOK_S - LATE_S, seen_s - span.begun_s + AFTER_S))
+        if seen_s is not None and span.has(seen_s):
+            late_s = max(0.0, seen_s - span.begun_s - LOOK_S - LATE_S), seen_s - span.begun_s + AFTER_S
+            stuck.append((int(late_s[0] > STUCK_S), int(late_s[1] > STUCK_S)))
+            lags.append(late_s)
     for pid, one in said.items():
         before_s = one.at_s - 5.0  # its report before this one came then, or half a second earlier
         for span in done.frozen:
             if span.pid == pid and before_s < span.begun_s < one.at_s:
                 lags.append(_frozen_s(span, done))
     latest = max(least for least, _ in lags), max(most for _, most in lags)
-    return {("WORKER_STUCK", ""): (stuck, stuck), ("PROCESS_LOOP_LAG_MS", ""): (1000 * latest[0], 1000 * latest[1])}
+    return {("WORKER_STUCK", ""): _sum(stuck), ("PROCESS_LOOP_LAG_MS", ""): (1000 * latest[0], 1000 * latest[1])}
 
 
 def _frozen_s(span: Span, done: Provoked) -> Range:
