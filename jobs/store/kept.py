@@ -11,15 +11,18 @@ from jobs.store.database import Row
 
 NEVER_MS = 1 << 62
 
-_COUNTS = [name for name in SUMS if not name.startswith("entered") and not name.endswith(("_ms", "_us"))]
+# ruff: noqa: S608  # names of our own columns
 _ALL = "FROM rollup WHERE span_s = {} AND queue = '' AND task = ''"
+_COUNTS = " OR ".join(f"{name} <> 0" for name in SUMS)
 _READ = (
-    "SELECT minute_ms, hour_ms, day_ms,"  # noqa: S608  # names of our own columns
-    f" (SELECT {' + '.join(_COUNTS)} {_ALL.format(3_600)} AND at_ms >= minute_ms / 86400000 * 86400000"
-    " AND at_ms < minute_ms / 3600000 * 3600000 ORDER BY at_ms DESC LIMIT 1) AS earlier FROM"
+    "SELECT minute_ms, hour_ms, day_ms,"
+    f" (SELECT at_ms {_ALL.format(3_600)} AND at_ms < COALESCE(minute_ms, {NEVER_MS}) AND ({_COUNTS})"
+    " ORDER BY at_ms DESC LIMIT 1) AS last_hour_ms,"
+    f" (SELECT max(at_ms) {_ALL.format(86_400)} AND at_ms < COALESCE(hour_ms, {NEVER_MS})) AS last_day_ms FROM"
     f" (SELECT (SELECT min(at_ms) {_ALL.format(60)}) AS minute_ms, (SELECT min(at_ms) {_ALL.format(3_600)}) AS hour_ms,"
     f" (SELECT min(at_ms) {_ALL.format(86_400)}) AS day_ms) AS first"
 )
+"""`last_hour_ms`: the last hour before all minutes there are in which anything happened; `last_day_ms`: as that."""
 
 
 class Reader(Protocol):
@@ -34,14 +37,12 @@ async def read_kept(reader: Reader) -> Kept:
     (row,) = await reader.fetch(_READ)
     if row["day_ms"] is None:
         return Kept(0, 0)
-    hours_ms = _whole(Span.HOUR, row["hour_ms"])
-    if hours_ms == row["day_ms"]:
-        hours_ms = 0
-    minutes_ms = _whole(Span.MINUTE, row["minute_ms"])
-    is_first = minutes_ms == row["minute_ms"] and not row["earlier"]
-    if hours_ms == 0 and is_first and Span.HOUR.since(minutes_ms) == row["day_ms"]:
-        minutes_ms = 0
-    return Kept(minutes_ms, hours_ms)
+    # Nothing is missing of what is after the last hour, or day, that has none: what comes late counts there. Else a
+    # clock that was ahead once, by which all was removed but rows of the future, would keep out all until then.
+    last_hour_ms, last_day_ms = row["last_hour_ms"], row["last_day_ms"]
+    hours_ms = min(_whole(Span.HOUR, row["hour_ms"]), 0 if last_day_ms is None else last_day_ms + Span.DAY.ms)
+    empty_ms = hours_ms if last_hour_ms is None else last_hour_ms + Span.HOUR.ms
+    return Kept(min(_whole(Span.MINUTE, row["minute_ms"]), empty_ms), hours_ms)
 
 
 def _whole(span: Span, first_ms: int | None) -> int:

@@ -85,10 +85,10 @@ async def add_up(transaction: Transaction, tally: Tally) -> None:
     rows: list[tuple[Any, ...]] = []
     for line, changes in sorted(lines.items(), key=itemgetter(0)):
         known = latest.get(line, [])
-        if known and changes[0][0] < known[0].at_ms:  # they come late
+        if not known or changes[0][0] < known[0].at_ms:  # they are new, or come late: their rows may be gone
             kept = kept or await read_kept(transaction)
             changes[:] = [one for one in changes if kept.has(line[0], one[0])]
-            known = await _from(transaction, line, changes) if changes else []
+            known = await _from(transaction, line, changes) if known and changes else []
         rows += [(*line, one.at_ms, *_values(one.figures)) for one in count_on(line, known, changes) if one.changed]
     await _WRITE.run(transaction, rows)
 
