@@ -48,7 +48,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     fetched_ms: int | None
     """When it last heard about jobs."""
     still_ms: int
-    """For how long it has not asked for jobs although it has room for one, or sent nothing of what its jobs say."""
+    """For how long one of its parts has stood still: what asks for jobs, sends what they say, or watches the loop."""
     started_ms: int
     seen_ms: int
     """Last renewal of its lease."""

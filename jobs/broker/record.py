@@ -187,7 +187,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     fetched_ms: int | None = None
     """When it last heard from Redis about jobs."""
     still_ms: int = 0
-    """For how long it has not asked for jobs although it has room for one, or sent nothing of what its jobs say."""
+    """For how long one of its parts has stood still: what asks for jobs, sends what they say, or watches the loop."""
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,19 +100,18 @@ class Engine:
         return self._session.id if self._session else None
 
     def health(self) -> list[Health]:
-        """Tell whether the worker holds its lease, asks for jobs, and sends what they say."""
+        """Tell whether the worker holds its lease and its parts do what they have to."""
         session, pulse = self._session, self._pulse
         if self._stop.is_set():
             return [Health("worker", False, "The worker stops.")]
         if session is None or pulse is None:
             return [Health("worker", False, "The worker has no lease; it waits for Redis.")]
-        unrenewed_s, unasked_s, unsent_s = monotonic() - session.renewed_s, pulse.unasked_s(), pulse.unsent_s()
+        unrenewed_s = monotonic() - session.renewed_s
         if unrenewed_s > self._settings.renew_s + RENEWAL_S:
             return [Health("worker", False, f"The lease has not been renewed for {unrenewed_s:.0f} seconds.")]
-        if unasked_s > STUCK_S:
-            return [Health("worker", False, f"No job has been asked for for {unasked_s:.0f} seconds.")]
-        if unsent_s > STUCK_S:
-            return [Health("worker", False, f"What jobs say has not been sent for {unsent_s:.0f} seconds.")]
+        for still_s, what in pulse.still():
+            if still_s > STUCK_S:
+                return [Health("worker", False, f"{what} for {still_s:.0f} seconds.")]
         return [Health("worker", True, f"The worker runs {amount(len(pulse.running), 'job')}.")]
 
     async def start(self) -> None:

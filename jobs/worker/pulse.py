@@ -56,9 +56,13 @@ class Pulse:
             return 0.0
         return monotonic() - self._fetched_s
 
-    def unsent_s(self) -> float:
-        """For how long nothing was sent of what jobs have said."""
-        return self.reporting.still_s
+    def still(self) -> Sequence[tuple[float, str]]:
+        """For how long which part of the worker has not done what it has to: what asks, what reports, what watches."""
+        return (
+            (self.unasked_s(), "No job has been asked for"),
+            (self.reporting.still_s, "What jobs say has not been sent"),
+            (monotonic() - self._asked_s, "The event loop has not been watched"),
+        )
 
     def ended(self, *, failed: bool) -> None:
         """Note that an attempt has ended."""
@@ -108,7 +112,7 @@ class Pulse:
             memory_bytes=memory,
             loop_lag_ms=round(lag_s * 1000),
             fetched_ms=self._fetched_ms,
-            still_ms=round(1000 * max(self.unasked_s(), self.unsent_s())),
+            still_ms=round(1000 * max(still_s for still_s, _ in self.still())),
             blocked_by=self.blocked_by,
         )
 

@@ -72,6 +72,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._pulse.ask()
         self._thread.start()
 
     async def stop(self) -> None:
