@@ -172,30 +172,34 @@ def _path(dialect: Dialect, column: str, names: Sequence[str]) -> str:
 def _of_queue(dialect: Dialect, queue: str, figure: str) -> tuple[str, str]:
     """Write the figure of a queue; return it with its parameter, the fourth."""
     if dialect == "postgres":
-        if queue == "each":  # as the object is named that all of them are in
-            return f"(queues::json -> 'each' -> $4::text ->> '{figure}')::double precision", queue
         # No string of JSON has a quote with a comma or bracket before it. No key of a figure has a bracket behind it.
-        behind = "COALESCE(NULLIF(split_part(queues, ',' || $4, 2), ''), split_part(queues, ':{' || $4, 2))"
+        place = 3 if queue == "each" else 2  # the object that all of them are in has that name, too
+        behind = f"COALESCE(NULLIF(split_part(queues, ',' || $4, {place}), ''), split_part(queues, ':{{' || $4, 2))"
         return _field(dialect, _object(behind), figure), f"{_encode(queue).decode()}:{{"
     if _PLAIN.fullmatch(queue):
-        return "json_extract(queues, $4)", f'$.each."{queue}".{figure}'
+        return f"json_extract({_sound('queues')}, $4)", f'$.each."{queue}".{figure}'
     # A path of SQLite cannot hold every name.
-    sql = f"(SELECT json_extract(value, '$.{figure}') FROM json_each(queues, '$.each') WHERE key = $4)"  # noqa: S608  # names of our own figures
+    each = f"json_each({_sound('queues')}, '$.each')"
+    sql = f"(SELECT json_extract(value, '$.{figure}') FROM {each} WHERE key = $4)"  # noqa: S608  # names of our own figures
     return sql, queue
 
 
 def _object(text: str) -> str:
-    """Write the object whose bracket a text of PostgreSQL stands behind; null where there is none.
-
-    It has no other in it.
-    """
-    return f"'{{' || NULLIF(split_part({text}, '}}', 1), '') || '}}'"
+    """Write what is in the object whose bracket a text of PostgreSQL stands behind; it has no other in it."""
+    return f"split_part({text}, '}}', 1)"
 
 
 def _field(dialect: Dialect, text: str, name: str) -> str:
-    if dialect == "postgres":
-        return f"(({text})::json ->> '{name}')::double precision"
-    return f"json_extract({text}, '$.{name}')"
+    """Write a number of an object that has no other in it; null where the text is damaged."""
+    if dialect == "postgres":  # where reading damaged JSON would end the whole query
+        value = f"split_part(split_part({text}, '\"{name}\":', 2), ',', 1)"
+        return f"substring({value} from '^-?[0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?')::double precision"
+    return f"json_extract({_sound(text)}, '$.{name}')"
+
+
+def _sound(text: str) -> str:
+    """Write JSON for SQLite, null where it is damaged."""
+    return f"CASE WHEN json_valid({text}) THEN {text} END"
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -203,3 +203,23 @@ async def test_faults_that_cannot_be_read_are_a_fault_and_the_others_are_shown(s
     assert all(one.queues for one in page.items)
     (line,) = [line for line in lines if line["event"] == "store.unread_snapshot"]
     assert (line["id"], line["parts"]) == (page.items[1].id, ["faults"])
+
+
+@pytest.mark.parametrize("damaged", ["{", "", "null", "[]", '{"total":{"waiting":', '{"total":{"waiting":null}}', DEEP])
+async def test_a_section_that_cannot_be_read_is_left_out_of_a_series(store: Store, damaged: str) -> None:
+    names = ("b.c", ODD, "each")
+    for at_ms in (10, 20, 30):
+        each = tuple(QueueFigures(name=name, waiting=at_ms + place) for place, name in enumerate(names))
+        queues = QueueSection(total=JobFigures(waiting=3 * at_ms + 3), each=each)
+        redis = RedisFigures(connected=True, hit_rate=1e-05)
+        await store.snapshots.add(Snapshot(at_ms=at_ms, took_ms=1, queues=queues, redis=redis), at_ms)
+    async with store._database.transaction() as transaction:
+        sql = "UPDATE system_health_snapshots SET queues = $1, redis = $1 WHERE at_ms = 20"
+        await transaction.execute(sql, (damaged,))
+    for metric, queue, average in (
+        (Metric.QUEUE_WAITING, None, 63),
+        *((Metric.QUEUE_WAITING, name, 20 + place) for place, name in enumerate(names)),
+        (Metric.REDIS_HIT_RATE, None, 1e-05),
+    ):
+        (point,) = await store.snapshots.series(asked(metric, 0, 100, 100, queue))
+        assert (point.count, point.average) == (2, average)
