@@ -11,9 +11,9 @@ from jobs.retention import SHIPPED, Kind
 from jobs.statistics import Asked, Kept, Span
 from jobs.store import Store
 from tests.factories import make_spec
+from tests.jobs.store.counted import stored
 from tests.jobs.store.recount import Recount
 from tests.jobs.store.story import BEGIN_MS, Story, Tale
-from tests.jobs.store.test_rollup import stored
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
