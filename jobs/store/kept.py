@@ -42,7 +42,8 @@ async def read_kept(reader: Reader) -> Kept:
     last_hour_ms, last_day_ms = row["last_hour_ms"], row["last_day_ms"]
     hours_ms = min(_whole(Span.HOUR, row["hour_ms"]), 0 if last_day_ms is None else last_day_ms + Span.DAY.ms)
     empty_ms = hours_ms if last_hour_ms is None else last_hour_ms + Span.HOUR.ms
-    return Kept(min(_whole(Span.MINUTE, row["minute_ms"]), empty_ms), hours_ms)
+    # Minutes that are kept for longer than hours tell nothing: a moment is put together of days, hours and minutes.
+    return Kept(max(hours_ms, min(_whole(Span.MINUTE, row["minute_ms"]), empty_ms)), hours_ms)
 
 
 def _whole(span: Span, first_ms: int | None) -> int:

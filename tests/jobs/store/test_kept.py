@@ -116,3 +116,12 @@ async def test_whatever_clocks_do_what_is_kept_is_whole(store: Store, acts: list
         assert {key: one for key, one in rows.items() if key[0] == span and kept.has(span, key[3])} == {
             key: one for key, one in recount.rows().items() if key[0] == span and kept.has(span, key[3])
         }
+
+
+async def test_minutes_whose_hours_are_gone_tell_nothing(store: Store, story: Story) -> None:
+    await happen(story, 20 * MINUTE_MS, DAY_MS, DAY_MS + 65 * MINUTE_MS)
+    await clean(store, Kind.ROLLUP_HOUR, after_ms=100 * DAY_MS)  # minutes are kept for ever here
+    kept = await store.statistics.kept()
+    assert kept.minutes_ms == kept.hours_ms > BEGIN_MS + DAY_MS
+    assert await accepted(store, DAY_MS, DAY_MS + 70 * MINUTE_MS) == (Span.DAY, [2])
+    assert await accepted(store, DAY_MS, DAY_MS + 70 * MINUTE_MS, Span.MINUTE) == (Span.DAY, [2])
