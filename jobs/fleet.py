@@ -90,8 +90,12 @@ class Roll(msgspec.Struct, frozen=True):
     @property
     def down(self) -> set[tuple[ProcessKind, str, int]]:
         """Kind, host and pid of those that are lost, and of workers that do not answer."""
-        silent = {(ProcessKind.WORKER, one.host, one.pid) for one in self.present if not self.answers(one)}
-        return silent | {(one.kind, one.host, one.pid) for one in self.lost}
+        return self.gone | {(ProcessKind.WORKER, one.host, one.pid) for one in self.present if not self.answers(one)}
+
+    @property
+    def gone(self) -> set[tuple[ProcessKind, str, int]]:
+        """Kind, host and pid of those that are lost."""
+        return {(one.kind, one.host, one.pid) for one in self.lost}
 
     @staticmethod
     def _stuck_ms(worker: Worker) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from api.metrics.sheet import Sheet
+from jobs.fleet import Roll
 from jobs.snapshot import ProcessFigures, ProcessKind, Snapshot
 
 Place = tuple[ProcessKind, str, int]
@@ -37,11 +38,10 @@ _RECORDER = {
 }
 
 
-def show_snapshot(sheet: Sheet, now: Snapshot, *, busy: Set[str] | None = None, down: Set[Place] = frozenset()) -> None:
-    """Put in what the collectors found.
+def show_snapshot(sheet: Sheet, now: Snapshot, roll: Roll | None = None, *, busy: Set[str] | None = None) -> None:
+    """Put in what the collectors found, and which processes are down; `roll` None: not known.
 
-    `busy` are the queues in which something happened lately; None: not known. `down` are processes that vanished, or do
-    not answer.
+    `busy` are the queues in which something happened lately; None: not known.
     """
     for names, section in ((_DATABASE, now.database), (_REDIS, now.redis), (_RECORDER, now.recorder)):
         for name, figure in names.items():
@@ -55,11 +55,18 @@ def show_snapshot(sheet: Sheet, now: Snapshot, *, busy: Set[str] | None = None, 
     made = [one.backups for one in processes if one.backups is not None]
     sheet.put("queueql_backup_every_seconds", min((one.every_s for one in made), default=None))
     sheet.put("queueql_backup_failing", any(one.failing for one in made) if made else None)
+    gone, down = (roll.gone, roll.down) if roll else (set(), set())
     for place, one in {_place(one): one for one in sorted(processes, key=_seen)}.items():
-        if place not in down:
+        if place not in gone:  # one that is blocked tells from a thread how late its loop is
             _show_process(sheet, one)
+        if place not in down:
+            sheet.put("queueql_process_up", 1, *_labels(one))
     for kind, host, pid in sorted(down):
         sheet.put("queueql_process_up", 0, kind.lower(), host, pid)
+
+
+def _labels(process: ProcessFigures) -> tuple[str, str, int]:
+    return process.kind.lower(), process.host, process.pid
 
 
 def _seen(process: ProcessFigures) -> int:
@@ -67,8 +74,7 @@ def _seen(process: ProcessFigures) -> int:
 
 
 def _show_process(sheet: Sheet, one: ProcessFigures) -> None:
-    labels = one.kind.lower(), one.host, one.pid
-    sheet.put("queueql_process_up", 1, *labels)
+    labels = _labels(one)
     sheet.put("queueql_process_cpu_cores", one.cpu, *labels)
     sheet.put("queueql_process_memory_bytes", one.memory_bytes, *labels)
     sheet.put("queueql_process_loop_lag_seconds", _seconds(one.loop_lag_ms), *labels)

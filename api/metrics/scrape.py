@@ -9,13 +9,14 @@ from typing import Any
 import structlog
 from prometheus_client import Metric
 
-from api.metrics.figures import Place, show_snapshot
+from api.metrics.figures import show_snapshot
 from api.metrics.jobs import show_jobs
 from api.metrics.sheet import Sheet
 from api.metrics.system import show_backups, show_components, show_queues, show_workers
 from api.metrics.traffic import Traffic
 from jobs.client import Client
 from jobs.errors import QueueQLError
+from jobs.fleet import Roll
 from jobs.lookout import Lookout
 from jobs.patience import Patience
 from jobs.recent import Recent
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 SOURCE_S = 6.0
 """How long a source may take; what it has to say is missing then. A snapshot gives its own sources five seconds."""
-DOWN_S = 5.0
+ROLL_S = 5.0
 """How long it is waited for who vanished or does not answer."""
 BACKUPS = 10
 """The newest backups, among which the latest that was restored on trial is looked for."""
@@ -78,15 +79,15 @@ class Scrape:
         show_workers(sheet, roll)
 
     async def _snapshot(self, sheet: Sheet) -> None:
-        now, down = await asyncio.gather(self._client.queries.health.now(SYSTEM), self._down())
-        show_snapshot(sheet, now, busy=self._busy, down=down)
+        now, roll = await asyncio.gather(self._client.queries.health.now(SYSTEM), self._roll())
+        show_snapshot(sheet, now, roll, busy=self._busy)
 
-    async def _down(self) -> Set[Place]:
+    async def _roll(self) -> Roll | None:
         try:
-            async with asyncio.timeout(DOWN_S):
-                return (await self._client.fleet.roll.get()).down
+            async with asyncio.timeout(ROLL_S):
+                return await self._client.fleet.roll.get()
         except (QueueQLError, TimeoutError):  # the other figures are wanted all the same
-            return frozenset()
+            return None
 
     async def _totals(self, sheet: Sheet) -> None:
         self._busy = await self._client.queries.metric.queues(SYSTEM)

@@ -69,7 +69,7 @@ async def test_a_source_that_never_answers_bounds_nobody_else(
         await asyncio.Event().wait()
 
     monkeypatch.setattr("api.metrics.scrape.SOURCE_S", 1.0)
-    monkeypatch.setattr("api.metrics.scrape.DOWN_S", 0.2)
+    monkeypatch.setattr("api.metrics.scrape.ROLL_S", 0.2)
     monkeypatch.setattr("jobs.probe.ASK_S", 0.2)
     monkeypatch.setattr(client.fleet, "roll", Recent(never))
     async with asyncio.timeout(3):

@@ -217,7 +217,7 @@ def test_what_is_lost_is_shown_as_down() -> None:
     sheet = Sheet()
     roll = Roll(0, [], [], [], {}, None, lost=lost)
     snapshot = Snapshot(at_ms=0, took_ms=0, processes=ProcessSection(total=total, each=there))
-    show_snapshot(sheet, snapshot, down=roll.down)
+    show_snapshot(sheet, snapshot, roll)
     show_workers(sheet, roll)
     shown = {
         (sample.name, *sample.labels.values()): sample.value for family in sheet.families() for sample in family.samples
@@ -260,12 +260,13 @@ def test_a_worker_that_does_not_answer_is_down_by_whatever_name() -> None:
     workers = [worker(1, 100_000), worker(2, 100_000 - SILENT_MS - 1), worker(3, 0), worker(3, 100_000)]
     roll, sheet = Roll(100_000, workers, [], [], {}, None), Sheet()
     processes = process_section(with_workers([], workers))
-    show_snapshot(sheet, Snapshot(at_ms=0, took_ms=0, processes=processes), down=roll.down)
+    show_snapshot(sheet, Snapshot(at_ms=0, took_ms=0, processes=processes), roll)
     show_workers(sheet, roll)
     samples = [sample for family in sheet.families() for sample in family.samples]
     for name in ("queueql_worker_up", "queueql_process_up"):
         up = {sample.labels["pid"]: sample.value for sample in samples if sample.name == name}
         assert up == {"1": 1, "2": 0, "3": 1}
+    assert [sample.value for sample in samples if sample.name == "queueql_process_cpu_cores"] == [0.5] * 3
 
 
 async def test_backups(api: Caller, client: Client) -> None:
