@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -65,7 +66,7 @@ class Collectors:
         self._roster = Roster(broker)
         self._processes = Processes(broker)
         self._heard = heard
-        self._patience: defaultdict[str, Patience] = defaultdict(Patience)
+        self._patience: defaultdict[str, Patience] = defaultdict(partial(Patience, gives_up=True))
         self._names: Sequence[str] | None = None
         self._failing: set[str] = set()
 
@@ -113,7 +114,7 @@ class Collectors:
 
     async def close(self) -> None:
         """End what goes on still: questions that were not answered in time."""
-        for patience in self._patience.values():
+        for patience in list(self._patience.values()):
             await patience.close()
 
     async def _try(self, faults: dict[str, str], name: str, collect: Callable[[], Coroutine[Any, Any, T]]) -> T | None:

@@ -17,9 +17,11 @@ LATE_MAX = 16
 
 
 class Patience:
-    """Waits for work, and lets it go on to its own end where that takes too long: so much of it at a time at most."""
+    """Waits for work, and for no longer where that takes too long: so much of it goes on at a time at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gives_up: bool = False) -> None:
+        """`gives_up`: work that takes too long is cancelled, though nobody waits until it has ended."""
+        self._gives_up = gives_up
         self._late: set[asyncio.Task[Any]] = set()
 
     async def wait(self, work: Coroutine[Any, Any, T], within_s: float) -> T:
@@ -34,6 +36,8 @@ class Patience:
             if not task.done():
                 self._late.add(task)
                 task.add_done_callback(self._ended)
+                if self._gives_up:
+                    task.cancel()
         if not task.done():
             raise TimeoutError
         return task.result()
