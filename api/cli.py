@@ -228,11 +228,9 @@ def _settings(process: str, *, tasks: list[str] | None = None, **options: Path |
 def _serve(serve: Callable[[Settings], Coroutine[None, None, None]], settings: Settings) -> None:
     import uvloop  # noqa: PLC0415  # as above
 
-    from jobs.garbage import collect_rarely  # noqa: PLC0415  # as above
     from jobs.up.folder import resolve  # noqa: PLC0415  # as above
 
     async def main() -> None:
         await serve(resolve(settings))
 
-    collect_rarely()
     uvloop.run(main())

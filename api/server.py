@@ -17,6 +17,7 @@ from api.streams import Streams
 from api.websocket import FRAME_MAX
 from jobs.client import Client
 from jobs.errors import PortTaken
+from jobs.garbage import collect_rarely
 from jobs.probe_port import Probe
 from jobs.services.herald import Herald
 from jobs.settings import Settings
@@ -53,6 +54,7 @@ async def serve(settings: Settings) -> None:
 
     Raises PortTaken, and what Client.open raises.
     """
+    collect_rarely()
     with listen(settings.host, settings.port) as listener:
         client = await Client.open(settings)
         herald = Herald(ProcessKind.API, client.store, client.broker)

@@ -10,6 +10,7 @@ from jobs.adoption import Adoption
 from jobs.broker import Broker
 from jobs.clock import now_ms
 from jobs.collectors import Collectors
+from jobs.garbage import collect_rarely
 from jobs.lookout import Lookout
 from jobs.probe import Health
 from jobs.probe_port import Probe
@@ -97,6 +98,7 @@ def _archivist(store: Store, settings: Settings) -> Archivist:
 
 async def serve(settings: Settings) -> None:
     """Run the services until the process is told to stop. Raises StartError."""
+    collect_rarely()
     store = await Store.open(
         settings.database_url, disk_min_bytes=settings.disk_min_bytes, slow_query_ms=settings.slow_query_ms
     )
