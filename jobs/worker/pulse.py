@@ -31,7 +31,7 @@ class Pulse:
         self._process = psutil.Process()
         self._process.cpu_percent()  # the next call tells the share since this one
         self._loop = asyncio.get_running_loop()
-        self._asked_s = self._answered_s = monotonic()
+        self._asked_s = self._answered_s = self._watched_s = monotonic()
         self._lag_s = 0.0
         self._finished = self._failed = 0
         self._fetched_ms: int | None = None
@@ -61,7 +61,7 @@ class Pulse:
         return (
             (self.unasked_s(), "No job has been asked for"),
             (self.reporting.still_s, "What jobs say has not been sent"),
-            (monotonic() - self._asked_s, "The event loop has not been watched"),
+            (monotonic() - self._watched_s, "The event loop has not been watched"),
         )
 
     def ended(self, *, failed: bool) -> None:
@@ -80,8 +80,9 @@ class Pulse:
 
     def ask(self) -> None:
         """Let the loop answer, unless it still owes an answer. Raises RuntimeError once the loop is closed."""
+        self._watched_s = monotonic()
         if self._asked_s <= self._answered_s:
-            self._asked_s = monotonic()
+            self._asked_s = self._watched_s
             self._loop.call_soon_threadsafe(self._answer)
 
     def _answer(self) -> None:

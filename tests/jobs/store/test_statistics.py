@@ -132,7 +132,8 @@ async def test_a_series_is_made_of_whole_steps(
         assert part.at_ms % step.ms == 0
         assert summed(recount, piece, asked)[part.queue, part.task] == part.figures
     counted = sum(part.figures.accepted for part in report.parts)
-    assert counted == sum(one.accepted for one in summed(recount, report.window, asked).values())
+    happened = sum(one.accepted for one in summed(recount, report.window, asked).values())
+    assert counted == happened if report.is_complete else counted < happened
 
 
 @given(at_ms=MOMENTS, queue=st.sampled_from([None, "a", "b"]))
