@@ -171,9 +171,8 @@ class Around:
         ranges |= outside.statements(self.log, self.watch, said, one.processes) | outside.times(self.driver, said)
         ranges |= outside.vitals(self.vitals, one.processes, {pid: self._before_ms(one, pid) for pid in said})
         ranges |= self.replay.live(one.at_s, one.ended_s) | self.replay.died(first, last, hour_s(one.at_s))
-        since_s, until_s = self.sources.recorder_asked(one.at_s, one.ended_s)
-        first, last = self.sources.position_between(one.at_s, until_s)
-        ranges |= self.replay.behind(first, since_s, last, until_s)
+        # Nothing outside tells when the recorder's lag was asked for: last of all, once it is known who is connected.
+        ranges |= self.replay.behind(first, one.at_s, last, one.ended_s)
         return ranges | outside.active(self.watch, one.at_s, one.took_s) if isinstance(self.watch, Sessions) else ranges
 
     def _before_ms(self, one: Taken, pid: int) -> int:

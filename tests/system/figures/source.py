@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +97,6 @@ class Sources:
         self.renewals: dict[int, list[int]] = {}
         """When each worker renewed its lease."""
         self._asking = asyncio.Lock()
-        self._measured = 0
-        self._asked: list[tuple[float, float, int]] = []
-        """How often others have asked for the size of the stream, between two moments."""
         self.positions: list[tuple[float, float, Position]] = []
         """Where the recorder was, between two moments."""
 
@@ -175,16 +171,12 @@ class Sources:
 
     async def redis(self) -> Figures:
         """Ask Redis how it is, and how many jobs the workers hold."""
-        began_s = time.time()
         leases = [one.decode() for one in await self._redis.zrange(keys.LEASES, 0, -1)]
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.info("commandstats").info().dbsize().xlen(keys.EVENTS).memory_usage(keys.EVENTS, samples=0)
+            pipeline.info().dbsize().xlen(keys.EVENTS).memory_usage(keys.EVENTS, samples=0)
             for lease in leases:
                 pipeline.scard(keys.held(lease))
-            commands, info, number, entries, size, *held = await pipeline.execute()
-        asked = commands.get("cmdstat_memory|usage", {"calls": 0})["calls"] - self._measured
-        self._asked.append((began_s, time.time(), asked))
-        self._measured += 1
+            info, number, entries, size, *held = await pipeline.execute()
         hits, misses = info["keyspace_hits"], info["keyspace_misses"]
         return {
             ("REDIS_UPTIME_S", ""): info["uptime_in_seconds"],
@@ -227,18 +219,6 @@ class Sources:
         """Return where the recorder was at the one moment at least, and at the other at most."""
         first = next(position for _, ended_s, position in reversed(self.positions) if ended_s <= since_s)
         return first, next(position for began_s, _, position in self.positions if began_s >= until_s)
-
-    def recorder_asked(self, since_s: float, until_s: float) -> tuple[float, float]:
-        """Return between which moments of that time somebody asked how far the recorder is behind.
-
-        The size of the stream is asked for with it. The trimmer asks for that, too: the times of both are taken.
-        """
-        spans = [
-            (began_s, ended_s)
-            for (began_s, _, before), (_, ended_s, number) in pairwise(self._asked)
-            if ended_s > since_s and began_s < until_s and number > before
-        ]
-        return (max(since_s, spans[0][0]), min(until_s, spans[-1][1])) if spans else (since_s, until_s)
 
     # Processes
 
