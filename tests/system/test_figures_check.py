@@ -165,7 +165,7 @@ def test_a_replay_tells_how_many_jobs_were_in_each_state_at_any_moment() -> None
     assert replay.died(died, died, 60)["ERROR_DEAD_HOUR", ""] == (0, 0)
     behind = replay.behind(started, 2.5, started, 2.6)
     assert behind["RECORDER_LAG_EVENTS", ""] == (1, 1)
-    assert behind["RECORDER_LAG_MS", ""] == (500, 600)
+    assert behind["RECORDER_LAG_MS", ""] == (500, 601)
 
 
 async def test_the_kernel_says_how_busy_a_process_is() -> None:

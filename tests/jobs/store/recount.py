@@ -63,7 +63,8 @@ class Recount:
 
     def rows(self) -> dict[Key, Figures]:
         """Return all rows that are not empty."""
-        return {key: one for key, one in self._rows.items() if one != Figures()}
+        empty = Figures()
+        return {key: one for key, one in self._rows.items() if one != empty}
 
     def _at(self, event: JobEvent) -> list[Figures]:
         queue, task = self._places[event.job]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from jobs.snapshot import ProcessFigures
 from jobs.store.figures import BUCKET_S, BUCKETS
@@ -135,8 +136,8 @@ def statements(log: StatementLog, watch: Watch, said: Mapping[int, Said], shown:
         least, most = [sum(len(each.between(0, moment_s)) for each in of) for moment_s in until_s]
         ever["DATABASE_QUERIES", scope] = least, most
         lately = [
-            sum(len(each.between(_window_s(moment_s) - late_s, moment_s)) for each in of)
-            for moment_s in until_s
+            sum(len(each.between(_window_s(begun_s) - late_s, moment_s)) for each in of)
+            for begun_s, moment_s in product(until_s, repeat=2)  # the minute may move on before the last are counted
             for late_s in (0.0, BEFORE_S)  # what ended then may have been counted when the minute had begun
         ]
         minute.append(_range(lately))

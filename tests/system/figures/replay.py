@@ -137,7 +137,7 @@ class Replay:
             ("RECORDER_LAG_EVENTS", ""): (sum(number for _, number in least), sum(number for _, number in most)),
             ("RECORDER_LAG_MS", ""): (
                 max(0.0, 1000 * since_s - least[0][0]) if least else 0,
-                max(0.0, 1000 * until_s - most[0][0]) if most else 0,
+                max(0.0, 1000 * until_s - most[0][0] + 1) if most else 0,  # Redis says whole milliseconds
             ),
         }
 
