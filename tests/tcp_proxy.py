@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 _CHUNK = 65_536
 _DEFAULT_PORTS = {"redis": 6379, "postgres": 5432, "postgresql": 5432}
+_KEEPALIVE_S = {"postgres": 4.0, "postgresql": 4.0}
+"""When a server gives up a client that is gone: the proxy answers its keepalives, as a network that is gone cannot."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that ends a connection with a reset."""
 
@@ -23,6 +25,7 @@ class _Link:
 
     def __init__(self, near: asyncio.StreamWriter) -> None:
         self.near = near
+        self.far: asyncio.StreamWriter | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.stranded = False
 
@@ -66,7 +69,10 @@ class TcpProxy:
         self._do(self._set(opened=False))
 
     def strand(self) -> None:
-        """Be a router that forgot its connections: those that exist stay silent for good, new ones work."""
+        """Be a router that forgot its connections: those that exist stay silent for good, new ones work.
+
+        The server may find out by its keepalives; the client is told nothing.
+        """
         self._do(self._strand())
 
     def cut(self) -> None:
@@ -127,6 +133,8 @@ class TcpProxy:
     async def _strand(self) -> None:
         for link in self._links:
             link.stranded = True
+            if link.far and (after_s := _KEEPALIVE_S.get(self._target.scheme)):
+                self._loop.call_later(after_s, _reset, link.far)
 
     async def _cut(self) -> None:
         links = list(self._links)
@@ -148,6 +156,7 @@ class TcpProxy:
         try:
             far_reader, far = await self._connect()
             writers.append(far)
+            link.far = far
             there = asyncio.create_task(self._pass(link, near_reader, far))
             back = asyncio.create_task(self._pass(link, far_reader, near))
             link.tasks |= {there, back}
@@ -178,12 +187,15 @@ class TcpProxy:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self._open.wait()
-                while link.stranded:  # until it is cancelled
-                    await asyncio.sleep(3600)
+                if link.stranded:
+                    break
                 writer.write(data)
                 await writer.drain()
         except OSError:
-            return
+            if not link.stranded:
+                return
+        while link.stranded:  # until it is cancelled
+            await asyncio.sleep(3600)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
