@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from operator import add, itemgetter, sub
+from operator import itemgetter, sub
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,16 +71,29 @@ def _given(dialect: Dialect, number: int) -> str:
     return f"unnest(${number}::text[], ${number + 1}::text[]) AS place (q, t)"
 
 
+_TOGETHER = ", ".join(
+    (
+        *(f"{{begin}}sum(sign * r.{name}){{end}}" for name in SUMS),
+        *(
+            f"{{join}}(r.{name}, ';') FILTER (WHERE sign {which} 0 AND r.{name} > '')"
+            for name in ("waits", "runs")
+            for which in "><"
+        ),
+    )
+)
+"""Numbers with their sign, and the histograms that are added, and those that are taken away."""
 _LAST: dict[Dialect, str] = {
-    "sqlite": f"SELECT r.queue, r.task, json_extract(mark.value, '$[3]') AS sign, {FIGURES}"
-    f" FROM {_given('sqlite', 2)} CROSS JOIN json_each($1) AS mark CROSS JOIN rollup AS r ON r.id ="
-    " (SELECT id FROM rollup WHERE span_s = json_extract(mark.value, '$[0]') AND queue = q AND task = t"
-    " AND at_ms >= json_extract(mark.value, '$[1]') AND at_ms < json_extract(mark.value, '$[2]')"
-    " ORDER BY at_ms DESC LIMIT 1)",
-    "postgres": f"SELECT q, t, sign, {FIGURES} FROM {_given('postgres', 5)}"
+    "sqlite": "WITH mark (span, since, until, sign) AS MATERIALIZED (SELECT json_extract(value, '$[0]'),"
+    " json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each($1)),"
+    f" place AS MATERIALIZED (SELECT q, t FROM {_given('sqlite', 2)})"
+    f" SELECT q, t, {_TOGETHER.format(begin='', end='', join='group_concat')} FROM place CROSS JOIN mark"
+    " CROSS JOIN rollup AS r ON r.id = (SELECT id FROM rollup WHERE span_s = span AND queue = q AND task = t"
+    " AND at_ms >= since AND at_ms < until ORDER BY at_ms DESC LIMIT 1) GROUP BY q, t",
+    "postgres": f"SELECT q, t, {_TOGETHER.format(begin='', end='::bigint', join='string_agg')}"
+    f" FROM {_given('postgres', 5)}"
     " CROSS JOIN unnest($1::integer[], $2::bigint[], $3::bigint[], $4::integer[]) AS mark (span, since, until, sign)"
     " CROSS JOIN LATERAL (SELECT * FROM rollup WHERE span_s = span AND queue = q AND task = t"
-    " AND at_ms >= since AND at_ms < until ORDER BY at_ms DESC LIMIT 1) AS r",
+    " AND at_ms >= since AND at_ms < until ORDER BY at_ms DESC LIMIT 1) AS r GROUP BY q, t",
 }
 _SERIES = (
     "WITH line (q, t, since) AS (SELECT q, t, COALESCE((SELECT max(at_ms) FROM rollup"
@@ -143,11 +155,9 @@ class Statistics:
         when = self._columns([msgspec.structs.astuple(one) for one in wanted])
         middle = len(places) // 2 if self._dialect == "postgres" and len(places) > ALONE_MAX else 0
         halves = [half for half in (places[:middle], places[middle:]) if half]
-        rows: defaultdict[Place, list[Row]] = defaultdict(list)
         asked = (self._database.fetch(_LAST[self._dialect], (*when, *self._columns(half))) for half in halves)
-        for row in chain.from_iterable(await asyncio.gather(*asked)):
-            rows[row[0], row[1]].append(row)
-        found = ((place, _counted(rows[place])) for place in places if place in rows)
+        rows = {(row[0], row[1]): row for row in chain.from_iterable(await asyncio.gather(*asked))}
+        found = ((place, _together(rows[place])) for place in places if place in rows)
         return {place: figures for place, figures in found if any(numbers(figures))}
 
     async def _series(self, places: Sequence[Place], window: Window, step: Span) -> list[Part]:
@@ -183,30 +193,24 @@ class Statistics:
         return [row["name"] for row in rows]
 
 
-_N = 3 + len(SUMS)
 _NOTHING: Sequence[int] = (0,) * len(SUMS)
 _NONE = Histogram()
 
 
-def _counted(rows: Sequence[Row]) -> Figures:
-    sums = _NOTHING
-    for row in rows:
-        sums = list(map(add if row[2] > 0 else sub, sums, row[3:_N]))
-    more, less = [row for row in rows if row[2] > 0], [row for row in rows if row[2] < 0]
-    return Figures.of(sums, *(_read(more, column).minus(_read(less, column)) for column in (_N, _N + 1)))
-
-
-def _read(rows: Sequence[Row], column: int) -> Histogram:
-    return Histogram.read(";".join([row[column] for row in rows if row[column]]))
+def _together(row: Row) -> Figures:
+    end = 2 + len(SUMS)
+    waits, waits_before, runs, runs_before = (Histogram.read(text or "") for text in row[end : end + 4])
+    return Figures.of(row[2:end], waits.minus(waits_before), runs.minus(runs_before))
 
 
 def _differences(rows: Sequence[Row], step: Span, from_ms: int) -> Iterator[tuple[Row, Figures]]:
     """Return what happened in each step of those from a moment on in which something did."""
     line: tuple[Any, ...] = ()
+    end = 3 + len(SUMS)
     for row in rows:
         if (of := (row[0], row[1], step.since(row[2]))) != line:
             line, before, waits_before, runs_before = of, _NOTHING, _NONE, _NONE
-        sums, waits, runs = row[3:_N], Histogram.read(row[_N]), Histogram.read(row[_N + 1])
+        sums, waits, runs = row[3:end], Histogram.read(row[end]), Histogram.read(row[end + 1])
         if row[2] >= from_ms and any(by := list(map(sub, sums, before))):
             yield row, Figures.of(by, waits.minus(waits_before), runs.minus(runs_before))
         before, waits_before, runs_before = sums, waits, runs
