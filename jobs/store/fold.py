@@ -18,6 +18,8 @@ from jobs.store.tally import Place, Tally, Was
 _FINAL = {str(state) for state in FINAL}
 _spec = msgspec.json.Decoder(JobSpec)
 _encode = msgspec.json.Encoder().encode
+_VERSION_MAX = (1 << 63) - 1
+"""Of a bigint."""
 
 
 class JobRow(msgspec.Struct):
@@ -90,7 +92,12 @@ class Fold:
         return self._rows[job_id]
 
     def add(self, event: JobEvent) -> None:
-        """Fold one event. Events of jobs that nobody knows any more are passed over."""
+        """Fold one event. Events of jobs that nobody knows any more are passed over.
+
+        Raises OverflowError for one that no table could hold, also where a later one would replace what it did.
+        """
+        if event.version > _VERSION_MAX:
+            raise OverflowError(f"Version {event.version} has more than 64 bits.")
         row = self._rows.get(event.job)
         if row is None:
             if not isinstance(event, events.Enqueued) or not event.spec:
