@@ -18,7 +18,7 @@ import orjson
 
 from jobs.histogram import Histogram
 from jobs.rollup import SUMS, Figures, numbers
-from jobs.statistics import Kept, Span
+from jobs.statistics import Span
 from jobs.store.bulk import Column, Insert
 from jobs.store.database import Row, Transaction
 from jobs.store.kept import read_kept
@@ -81,14 +81,18 @@ async def add_up(transaction: Transaction, tally: Tally) -> None:
         return
     lines = _spread(tally)
     latest = await _latest(transaction, list(lines))
-    kept: Kept | None = None
+    late: dict[Line, list[Reading]] = {}
+    for line, changes in lines.items():
+        known = latest.get(line, [])
+        if not known or changes[0][0] < known[0].at_ms:  # they are new, or come late: their rows may be gone
+            late[line] = await _from(transaction, line, changes) if known else []
+    # After the rows: what is removed in between is not begun anew, as though nothing had been there before.
+    kept = await read_kept(transaction) if late else None
     rows: list[tuple[Any, ...]] = []
     for line, changes in sorted(lines.items(), key=itemgetter(0)):
         known = latest.get(line, [])
-        if not known or changes[0][0] < known[0].at_ms:  # they are new, or come late: their rows may be gone
-            kept = kept or await read_kept(transaction)
-            changes[:] = [one for one in changes if kept.has(line[0], one[0])]
-            known = await _from(transaction, line, changes) if known and changes else []
+        if line in late and kept:
+            known, changes[:] = late[line], [one for one in changes if kept.has(line[0], one[0])]
         rows += [(*line, one.at_ms, *_values(one.figures)) for one in count_on(line, known, changes) if one.changed]
     await _WRITE.run(transaction, rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from jobs.job import State
 from jobs.retention import SHIPPED, Kind
 from jobs.statistics import Asked, Kept, Span
-from jobs.store import Store
+from jobs.store import Store, rollup
 from tests.factories import make_spec
 from tests.jobs.store.counted import stored
 from tests.jobs.store.recount import Recount
@@ -125,3 +127,25 @@ async def test_minutes_whose_hours_are_gone_tell_nothing(store: Store, story: St
     assert kept.minutes_ms == kept.hours_ms > BEGIN_MS + DAY_MS
     assert await accepted(store, DAY_MS, DAY_MS + 70 * MINUTE_MS) == (Span.DAY, [2])
     assert await accepted(store, DAY_MS, DAY_MS + 70 * MINUTE_MS, Span.MINUTE) == (Span.DAY, [2])
+
+
+@pytest.mark.parametrize("dialect", ["postgres"])  # SQLite has one writer: nothing comes in between
+@pytest.mark.parametrize("step", ["_from", "read_kept"])
+async def test_minutes_that_go_while_a_late_event_is_counted_are_not_begun_anew(
+    store: Store, story: Story, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    await happen(story, 5 * MINUTE_MS, 40 * MINUTE_MS)
+    await happen(story, 9 * DAY_MS)
+    read = getattr(rollup, step)
+
+    async def read_then_clean(*given: Any) -> Any:
+        found = await read(*given)
+        monkeypatch.undo()
+        await clean(store, Kind.ROLLUP_MINUTE, after_ms=9 * DAY_MS)
+        return found
+
+    monkeypatch.setattr(rollup, step, read_then_clean)
+    await happen(story, 20 * MINUTE_MS)
+    assert getattr(rollup, step) is read
+    assert (await store.statistics.kept()).minutes_ms > BEGIN_MS
+    assert await accepted(store, 10 * MINUTE_MS, 50 * MINUTE_MS) == (Span.HOUR, [3])
