@@ -120,6 +120,7 @@ class Kept(msgspec.Struct, frozen=True):
         begin_ms, coarse = self.down(from_ms)
         end_ms, other = self.down(until_ms)
         if end_ms < until_ms:
+            other = max(other, self.precision(end_ms))
             end_ms += self.precision(end_ms).ms
         return Window(begin_ms, end_ms, max(coarse, other))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jobs.event import JobEvent, Position
 from jobs.job import State
 from jobs.rollup import Figures
-from jobs.statistics import Asked, Span, Window
+from jobs.statistics import Asked, Kept, Span, Window
 from jobs.store import Store
 from tests.factories import make_spec
 from tests.jobs.store.recount import Recount
@@ -232,6 +232,23 @@ def test_a_window_is_told_by_six_rows_at_most(ends: list[int]) -> None:
             assert mark.span.since(last_ms) == mark.from_ms
             at_ms = mark.until_ms
         assert at_ms == end_ms
+
+
+_WITHIN_5_DAYS_MS = st.integers(0, 5 * 24).map(lambda hour: hour * Span.HOUR.ms) | st.integers(0, 5 * Span.DAY.ms)
+
+
+@given(
+    ends=st.tuples(_WITHIN_5_DAYS_MS, st.integers(0, 60_001) | _WITHIN_5_DAYS_MS),
+    days=st.integers(0, 5),
+    hours=st.integers(0, 5 * 24),
+)
+def test_a_window_moves_out_by_less_than_it_says(ends: tuple[int, int], days: int, hours: int) -> None:
+    hours_ms = days * Span.DAY.ms
+    kept = Kept(max(hours_ms, hours * Span.HOUR.ms), hours_ms)
+    from_ms, until_ms = ends[0], ends[0] + ends[1]
+    window = kept.window(from_ms, until_ms)
+    assert 0 <= from_ms - window.from_ms < window.precision.ms
+    assert 0 <= window.until_ms - until_ms < window.precision.ms
 
 
 async def test_a_first_hour_of_which_a_part_is_gone_is_not_precise(store: Store, recount: Recount) -> None:
