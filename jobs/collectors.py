@@ -38,7 +38,7 @@ TIMEOUT_S = 5.0
 STORE_S = 1.0
 """How long the others wait for the database to say who is connected, and those who could do without it for its word."""
 HEARD_S = 3.0
-"""How long it is waited for this process to be heard, once."""
+"""How long it is waited for this process to be heard for the first time."""
 
 T = TypeVar("T")
 

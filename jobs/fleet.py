@@ -94,8 +94,9 @@ class Roll(msgspec.Struct, frozen=True):
 
     @property
     def gone(self) -> set[tuple[ProcessKind, str, int]]:
-        """Kind, host and pid of those that are lost."""
-        return {(one.kind, one.host, one.pid) for one in self.lost}
+        """Kind, host and pid of those that are lost, and of workers that say nothing: what they said last is old."""
+        silent = {(ProcessKind.WORKER, one.host, one.pid) for one in self.present if self.silent_ms(one) > SILENT_MS}
+        return silent | {(one.kind, one.host, one.pid) for one in self.lost}
 
     @staticmethod
     def _stuck_ms(worker: Worker) -> int:

@@ -266,7 +266,7 @@ def test_a_worker_that_does_not_answer_is_down_by_whatever_name() -> None:
     for name in ("queueql_worker_up", "queueql_process_up"):
         up = {sample.labels["pid"]: sample.value for sample in samples if sample.name == name}
         assert up == {"1": 1, "2": 0, "3": 1}
-    assert [sample.value for sample in samples if sample.name == "queueql_process_cpu_cores"] == [0.5] * 3
+    assert [sample.value for sample in samples if sample.name == "queueql_process_cpu_cores"] == [0.5] * 2
 
 
 async def test_backups(api: Caller, client: Client) -> None:
