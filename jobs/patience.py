@@ -1,4 +1,4 @@
-"""Waiting for no longer than one has time, where what is waited for cannot be cut off.
+"""Waiting for no longer than one has time, where what is waited for may take long to end though it was cut off.
 
 A question to a frozen database is one: whoever cancels it waits until its connection is given up.
 """
@@ -30,12 +30,12 @@ class Patience:
             work.close()
             raise TimeoutError
         task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
         try:
             await asyncio.wait({task}, timeout=within_s)
         finally:
             if not task.done():
                 self._late.add(task)
-                task.add_done_callback(self._ended)
                 if self._gives_up:
                     task.cancel()
         if not task.done():
@@ -50,4 +50,4 @@ class Patience:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._late.discard(task)
         if not task.cancelled():
-            task.exception()  # nobody waits for it any more
+            task.exception()  # there may be nobody who waits for it any more

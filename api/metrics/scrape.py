@@ -42,7 +42,7 @@ class Scrape:
         self._client = client
         self._lookout = lookout
         self._traffic = traffic
-        self._patience = Patience()
+        self._patience = Patience(gives_up=True)
         self._busy: Set[str] | None = None
         """Queues in which something happened lately, as far as the database has ever said."""
         self._families: Recent[Iterable[Metric]] = Recent(self._read)

@@ -65,9 +65,19 @@ async def test_without_redis_the_rest_is_shown(api: Caller, redis_server: RedisS
 async def test_a_source_that_never_answers_bounds_nobody_else(
     api: Caller, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given_up: list[str] = []
+
     async def never() -> None:
         await asyncio.Event().wait()
 
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.append("totals")
+            raise
+
+    monkeypatch.setattr(client.store.totals, "each", slow)
     monkeypatch.setattr("api.metrics.scrape.SOURCE_S", 1.0)
     monkeypatch.setattr("api.metrics.scrape.ROLL_S", 0.2)
     monkeypatch.setattr("jobs.probe.ASK_S", 0.2)
@@ -77,6 +87,7 @@ async def test_a_source_that_never_answers_bounds_nobody_else(
     assert (value(samples, "up", component="workers"), value(samples, "up", component="store")) == (0, 1)
     assert value(samples, "worker_slots", hostname="test", pid="1") is None
     assert value(samples, "redis_up") == 1
+    await until(lambda: given_up)  # SQLite's one reader is free again
 
 
 async def test_who_may_read_them(anonymous: Caller, reader: Caller, serve: Serve, client: Client) -> None:
@@ -90,8 +101,14 @@ async def test_who_may_read_them(anonymous: Caller, reader: Caller, serve: Serve
 async def test_who_was_let_in_is_let_in_while_the_database_is_away(
     api: Caller, reader: Caller, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
-        await asyncio.Event().wait()
+    given_up: list[object] = []
+
+    async def away(*asked: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.append(asked)
+            raise
 
     await text(api)
     monkeypatch.setattr("api.monitor.ASK_S", 0.1)
@@ -99,6 +116,7 @@ async def test_who_was_let_in_is_let_in_while_the_database_is_away(
     assert "queueql_up" in await text(api)
     refused = await reader.request("GET", "/metrics")
     assert (refused.status, refused.json["code"]) == (503, "STORE_UNAVAILABLE")
+    await until(lambda: len(given_up) == 2)
 
 
 async def test_every_part_that_is_said_to_be_well_is_a_component(api: Caller, client: Client) -> None:
