@@ -16,6 +16,7 @@ import pytest
 from tests.databases import new_postgres, run_sql
 from tests.postgres_server import PostgresServer
 from tests.system.product import ROOT, Api, Product, until_published
+from tests.wait import eventually
 
 NAMES = [f"n{number:03}" for number in range(250)]
 SHOP = [
@@ -53,9 +54,14 @@ class Shop:
         async with asyncio.timeout(60):
             async for _ in self._api.subscribe(WATCH, {"id": payload["job"]["id"]}):
                 pass
-        job: dict[str, Any] = (await self._api.execute(JOB, {"id": payload["job"]["id"]}))["job"]
-        job["attempts"] = [attempt["state"] for attempt in job["attempts"]["nodes"]]
-        return job
+
+        async def recorded() -> dict[str, Any] | None:
+            """Attempts come from history, which is a moment behind."""
+            job: dict[str, Any] = (await self._api.execute(JOB, {"id": payload["job"]["id"]}))["job"]
+            job["attempts"] = [attempt["state"] for attempt in job["attempts"]["nodes"]]
+            return job if "ACTIVE" not in job["attempts"] else None
+
+        return await eventually(recorded)
 
     async def accounts(self) -> dict[str, int]:
         sql = "SELECT name, cents FROM account"
