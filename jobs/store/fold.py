@@ -94,7 +94,7 @@ class Fold:
     def add(self, event: JobEvent) -> None:
         """Fold one event. Events of jobs that nobody knows any more are passed over.
 
-        Raises OverflowError for one that no table could hold, also where a later one would replace what it did.
+        Raises OverflowError for one whose version no table could hold, also where a later one would replace it.
         """
         if event.version > _VERSION_MAX:
             raise OverflowError(f"Version {event.version} has more than 64 bits.")

@@ -18,7 +18,7 @@ import orjson
 
 from jobs.histogram import Histogram
 from jobs.rollup import SUMS, Figures, numbers
-from jobs.statistics import Span
+from jobs.statistics import Kept, Span
 from jobs.store.bulk import Column, Insert
 from jobs.store.database import Row, Transaction
 from jobs.store.kept import read_kept
@@ -82,11 +82,14 @@ async def add_up(transaction: Transaction, tally: Tally) -> None:
     lines = _spread(tally)
     latest = await _latest(transaction, list(lines))
     late: dict[Line, list[Reading]] = {}
+    kept: Kept | None = None
     for line, changes in lines.items():
         known = latest.get(line, [])
         if not known or changes[0][0] < known[0].at_ms:  # they are new, or come late: their rows may be gone
-            late[line] = await _from(transaction, line, changes) if known else []
-    # After the rows: what is removed in between is not begun anew, as though nothing had been there before.
+            kept = kept or await read_kept(transaction)
+            changes[:] = [one for one in changes if kept.has(line[0], one[0])]
+            late[line] = await _from(transaction, line, changes) if known and changes else []
+    # Once more after the rows: what is removed in between is not begun anew, as though nothing had been there before.
     kept = await read_kept(transaction) if late else None
     rows: list[tuple[Any, ...]] = []
     for line, changes in sorted(lines.items(), key=itemgetter(0)):
