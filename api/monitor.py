@@ -30,7 +30,7 @@ class Monitors:
         self._auth = auth
         self._open = settings.metrics_open
         self._monotonic = monotonic
-        self._patience = Patience(gives_up=True)
+        self._patience = Patience()  # a late answer is not in vain: it answers the next question
         self._known: dict[bytes, tuple[float, Viewer]] = {}
 
     async def viewer(self, request: Request) -> Viewer | None:
