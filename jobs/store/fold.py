@@ -97,7 +97,7 @@ class Fold:
         Raises OverflowError for one whose version no table could hold, also where a later one would replace it.
         """
         if event.version > _VERSION_MAX:
-            raise OverflowError(f"Version {event.version} has more than 64 bits.")
+            raise OverflowError(f"The version is {event.version}; {_VERSION_MAX} is the highest there can be.")
         row = self._rows.get(event.job)
         if row is None:
             if not isinstance(event, events.Enqueued) or not event.spec:
